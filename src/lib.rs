@@ -1,0 +1,11 @@
+//! Gradcast shows, live on moving pictures, what an image classifier looks at.
+//!
+//! ```text
+//! source pipeline ──appsink──► engine: forward + gradient ──► paint, in order ──appsrc──► sink pipeline
+//!   (video)                      (engine ◄ explain ◄ onnx)      (paint)                     (video)
+//!        └───────────── sound, subtitles: packets copied, never decoded ─────────────────────┘
+//! ```
+//!
+//!
+//! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
+
