@@ -6,6 +6,8 @@
 //!        └───────────── sound, subtitles: packets copied, never decoded ─────────────────────┘
 //! ```
 //!
+//! - [`onnx`]: what an ONNX file is: schema, loading with limits, graph arena, shape folding.
 //!
 //! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
 
+pub mod onnx;

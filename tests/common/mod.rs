@@ -1,0 +1,49 @@
+//! What the tests share.
+#![allow(dead_code)] // every test file uses its own part
+
+pub mod cli;
+pub mod ffprobe;
+pub mod onnx;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use ort::environment::Environment;
+
+/// The folder of real material, or `None` (said aloud) where it is absent and the test is skipped.
+pub fn material() -> Option<PathBuf> {
+    let folder = std::env::var_os("GRADCAST_MATERIAL")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/material"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: the material is not at {} (set GRADCAST_MATERIAL)", folder.display());
+    None
+}
+
+/// Every whole model of the material, or none.
+pub fn models() -> Vec<PathBuf> {
+    let Some(material) = material() else {
+        return Vec::new();
+    };
+    let mut models: Vec<PathBuf> = ["models", "models/light"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(material.join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .collect();
+    models.sort();
+    assert!(models.len() >= 14, "the material should hold 14 models: {models:?}");
+    models
+}
+
+/// The one runtime environment of a test process.
+pub fn runtime() -> Option<Environment> {
+    static RUNTIME: OnceLock<Environment> = OnceLock::new();
+    let start = || {
+        let builder =
+            ort::init_from(gradcast::engine::library_path()).expect("the runtime library loads: use scripts/test");
+        builder.with_telemetry(false).build().expect("the runtime starts")
+    };
+    Some(RUNTIME.get_or_init(start).clone())
+}
