@@ -7,7 +7,9 @@
 //! ```
 //!
 //! - [`onnx`]: what an ONNX file is: schema, loading with limits, graph arena, shape folding.
+//! - [`explain`]: what Grad-CAM is: a classifier in, a classifier that explains itself out.
 //!
 //! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
 
+pub mod explain;
 pub mod onnx;
