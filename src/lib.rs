@@ -8,8 +8,10 @@
 //!
 //! - [`onnx`]: what an ONNX file is: schema, loading with limits, graph arena, shape folding.
 //! - [`explain`]: what Grad-CAM is: a classifier in, a classifier that explains itself out.
+//! - [`paint`]: heat on pixels, in the frame's own YUV format.
 //!
 //! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
 
 pub mod explain;
 pub mod onnx;
+pub mod paint;
