@@ -8,6 +8,7 @@
 //!
 //! - [`onnx`]: what an ONNX file is: schema, loading with limits, graph arena, shape folding.
 //! - [`explain`]: what Grad-CAM is: a classifier in, a classifier that explains itself out.
+//! - [`video`]: GStreamer: sources, sinks, frames, copied tracks.
 //! - [`paint`]: heat on pixels, in the frame's own YUV format.
 //!
 //! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
@@ -15,3 +16,4 @@
 pub mod explain;
 pub mod onnx;
 pub mod paint;
+pub mod video;
