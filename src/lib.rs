@@ -8,11 +8,15 @@
 //!
 //! - [`onnx`]: what an ONNX file is: schema, loading with limits, graph arena, shape folding.
 //! - [`explain`]: what Grad-CAM is: a classifier in, a classifier that explains itself out.
+//! - [`classifier`]: a model file with its card, labels and preprocessing.
+//! - [`engine`]: running it: the runtime library, devices, sessions, batching workers.
 //! - [`video`]: GStreamer: sources, sinks, frames, copied tracks.
 //! - [`paint`]: heat on pixels, in the frame's own YUV format.
 //!
 //! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
 
+pub mod classifier;
+pub mod engine;
 pub mod explain;
 pub mod onnx;
 pub mod paint;
