@@ -12,6 +12,7 @@
 //! - [`engine`]: running it: the runtime library, devices, sessions, batching workers.
 //! - [`video`]: GStreamer: sources, sinks, frames, copied tracks.
 //! - [`paint`]: heat on pixels, in the frame's own YUV format.
+//! - [`stream`]: one stream from source to sink: its order, its pace, its counters.
 //!
 //! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
 
@@ -20,4 +21,5 @@ pub mod engine;
 pub mod explain;
 pub mod onnx;
 pub mod paint;
+pub mod stream;
 pub mod video;

@@ -1,0 +1,37 @@
+//! What several commands tell about a model and its device.
+
+use gradcast::classifier::Prepared;
+use gradcast::engine::Engine;
+
+/// The model, its target layer and what was assumed.
+pub fn model(name: &str, model: &Prepared) {
+    let report = &model.report;
+    let layer = &report.layer;
+    eprintln!(
+        "model:   {name} ({} classes, {}×{} input); {} at `{}` ({}×{}×{}): {}",
+        report.score.classes,
+        report.input.width,
+        report.input.height,
+        report.method,
+        layer.name,
+        layer.channels,
+        layer.height,
+        layer.width,
+        report.reason
+    );
+    for note in &model.notes {
+        eprintln!("note:    {note}");
+    }
+}
+
+/// The device, and why not a better one where `auto` chose.
+pub fn device(engine: &Engine) {
+    eprintln!("device:  {}", engine.device());
+    for (device, reason) in engine.passed_over() {
+        tracing::info!("{device} does not start: {reason}");
+    }
+    if !engine.passed_over().is_empty() {
+        let passed: Vec<String> = engine.passed_over().iter().map(|(device, _)| device.to_string()).collect();
+        eprintln!("note:    {} did not start here (`gradcast doctor` says why)", passed.join(" and "));
+    }
+}

@@ -1,0 +1,107 @@
+//! `--events FILE.jsonl`: one object per output frame, in order (docs/reference/events.md).
+
+use std::fs::File;
+use std::io::{LineWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::StreamError;
+use crate::paint::HeatStats;
+
+/// What happened in one output frame.
+#[derive(Debug, Serialize)]
+pub struct FrameEvent<'a> {
+    pub stream: &'a str,
+    /// Number of the frame, from 0.
+    pub frame: u64,
+    pub pts_ns: Option<u64>,
+    /// Time of the frame the map was made from.
+    pub map_pts_ns: Option<u64>,
+    pub predictions: Vec<PredictionEvent>,
+    pub maps: Vec<MapEvent<'a>>,
+}
+
+/// One of the most probable classes.
+#[derive(Debug, Serialize)]
+pub struct PredictionEvent {
+    pub class: usize,
+    pub label: String,
+    /// 0..=1, with six digits.
+    pub probability: f64,
+}
+
+/// One explained class.
+#[derive(Debug, Serialize)]
+pub struct MapEvent<'a> {
+    pub class: usize,
+    pub layer: &'a str,
+    pub method: &'a str,
+    /// Raw, after ReLU, before normalisation.
+    pub max: f32,
+    /// `[x, y]` in pixels of the output frame.
+    pub peak: Option<[u32; 2]>,
+    pub centroid: Option<[f64; 2]>,
+    /// Share of the frame with heat of at least half the maximum.
+    pub area: f64,
+}
+
+impl<'a> MapEvent<'a> {
+    /// From the painter's numbers.
+    pub fn new(class: usize, layer: &'a str, method: &'a str, stats: &HeatStats) -> Self {
+        Self {
+            class,
+            layer,
+            method,
+            max: stats.max,
+            peak: stats.peak,
+            centroid: stats.centroid.map(|c| c.map(|v| round(v, 1))),
+            area: round(f64::from(stats.area), 4),
+        }
+    }
+}
+
+/// Decimals that mean something; the rest only fills disks.
+pub(super) fn round(value: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+/// The file the events go to.
+pub struct EventLog {
+    path: PathBuf,
+    /// Line by line, so that who follows the file sees whole events, and a power cut loses none.
+    out: LineWriter<File>,
+}
+
+impl EventLog {
+    /// Creates (or empties) the file.
+    ///
+    /// # Errors
+    /// [`StreamError::Events`] where it cannot be created.
+    pub fn create(path: &Path) -> Result<Self, StreamError> {
+        let file = File::create(path).map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), out: LineWriter::new(file) })
+    }
+
+    /// Appends one event as a line.
+    ///
+    /// # Errors
+    /// [`StreamError::Events`] where it cannot be written.
+    pub fn write(&mut self, event: &FrameEvent) -> Result<(), StreamError> {
+        let line = serde_json::to_writer(&mut self.out, event).map_err(std::io::Error::from);
+        line.and_then(|()| self.out.write_all(b"\n")).map_err(|source| self.failed(source))
+    }
+
+    /// Writes what is still buffered.
+    ///
+    /// # Errors
+    /// [`StreamError::Events`] where it cannot be written.
+    pub fn finish(mut self) -> Result<(), StreamError> {
+        self.out.flush().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: std::io::Error) -> StreamError {
+        StreamError::Events { path: self.path.clone(), source }
+    }
+}
