@@ -2,14 +2,14 @@
 //! this process, turn by turn, in CPU time of one thread. Printed as ratios; the smaller of each
 //! pair's lower quartile is compared, so that a busy machine disturbs little.
 //!
-//! Needs GRADCAST_ORT_LIB and the material (see tests/explain_support).
+//! Needs GRADCAST_ORT_LIB and the material (see tests/common).
 
-#[path = "../tests/explain_support/mod.rs"]
-mod explain_support;
+#[path = "../tests/common/mod.rs"]
+mod common;
 
 use std::time::Instant;
 
-use explain_support::*;
+use common::explain::*;
 use gradcast::explain::{Options, explain, names};
 use gradcast::onnx::{self, Graph};
 
@@ -33,9 +33,6 @@ fn alone(model: &onnx::Model, batch: usize) -> (onnx::Model, String) {
 }
 
 fn main() {
-    if runtime().is_none() {
-        return;
-    }
     let cases = [
         ("mobilenet_v2_1.0_224_fp32.onnx", None),
         ("mobilenet_v2_1.0_224_fp32.onnx", Some("add_72")),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::cli::{events, gradcast, succeeds};
+use common::cli::{events, gradcast, mobilenet, succeeds};
 
 #[test]
 fn an_event_per_frame_in_the_documented_form() {
@@ -15,11 +15,8 @@ fn an_event_per_frame_in_the_documented_form() {
             .arg(material.join("videos/decord_video_90.mov"))
             .arg("-o")
             .arg(folder.path().join("out.mp4"))
-            .arg("--model")
-            .arg(material.join("models/mobilenet_v2_1.0_224_fp32.onnx"))
-            .arg("--labels")
-            .arg(material.join("catalogue/synset.txt"))
-            .args(["--preprocess", "inception", "--class", "top1,tabby", "--device", "cpu", "--events"])
+            .args(mobilenet(&material))
+            .args(["--class", "top1,tabby", "--device", "cpu", "--events"])
             .arg(&log),
     );
     let events = events(&log);

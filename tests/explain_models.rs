@@ -1,9 +1,9 @@
 //! Promise: real classifiers are understood, explained and run, and what they say is consistent:
 //! classes, batches, preprocessing, layers; what cannot be explained is refused in clear words.
 
-mod explain_support;
+mod common;
 
-use explain_support::*;
+use common::explain::*;
 use gradcast::classifier::Preset;
 use gradcast::explain::{Channels, Ending, ExplainError, Explained, Options, Preprocess, explain, inspect, names};
 use gradcast::onnx::{self, Attributes, DataType, Graph, Tensor, ValueId};
@@ -28,9 +28,6 @@ fn frames(batch: usize, height: usize, width: usize, seed: u64) -> Vec<u8> {
 /// was chosen and the maps' resolution are those an expert would name.
 #[test]
 fn every_model_is_explained_and_runs() {
-    if runtime().is_none() {
-        return;
-    }
     let expected = [
         (MOBILENET, "clip_96", [7, 7], 1000),
         ("mobilenet_v2_1.0_224_int8_qdq_perchannel.onnx", "clip_96_DequantizeLinear_Output", [7, 7], 1000),
@@ -86,9 +83,6 @@ fn every_model_is_explained_and_runs() {
 /// The scores are the model's own, and its outputs' probabilities too.
 #[test]
 fn scores_and_probabilities_are_the_models_own() {
-    if runtime().is_none() {
-        return;
-    }
     for (name, output, is_score) in [(MOBILENET, "logits", true), (SQUEEZENET, "softmaxout_1", false)] {
         let Some(model) = model(name) else { return };
         let explained = explained(&model, &Options::default());
@@ -107,9 +101,6 @@ fn scores_and_probabilities_are_the_models_own() {
 /// −1 is the most probable class.
 #[test]
 fn a_negative_class_is_the_most_probable() {
-    if runtime().is_none() {
-        return;
-    }
     for name in [MOBILENET, SQUEEZENET] {
         let (Some(model), Some(photo)) = (model(name), photo("gradcam_both.png")) else {
             return;
@@ -132,9 +123,6 @@ fn a_negative_class_is_the_most_probable() {
 /// The mastiff (243) sits above the cat (281): so do the peaks of their maps.
 #[test]
 fn the_dog_and_the_cat_light_up_apart() {
-    if runtime().is_none() {
-        return;
-    }
     let (Some(model), Some(photo)) = (model(MOBILENET), photo("gradcam_both.png")) else {
         return;
     };
@@ -150,9 +138,6 @@ fn the_dog_and_the_cat_light_up_apart() {
 /// layer and at an earlier one.
 #[test]
 fn several_at_once_equal_one_by_one() {
-    if runtime().is_none() {
-        return;
-    }
     for (name, layer) in [
         (MOBILENET, None),
         (MOBILENET, Some("add_72")),
@@ -195,9 +180,6 @@ fn several_at_once_equal_one_by_one() {
 /// The stage in the graph does what a program would do outside.
 #[test]
 fn preprocessing_in_the_graph_is_preprocessing() {
-    if runtime().is_none() {
-        return;
-    }
     let Some(model) = model(MOBILENET) else {
         return;
     };
@@ -232,9 +214,6 @@ fn preprocessing_in_the_graph_is_preprocessing() {
 /// A model that takes bytes takes frames as they are, and nothing else.
 #[test]
 fn a_model_of_bytes_takes_bytes() {
-    if runtime().is_none() {
-        return;
-    }
     let Some(model) = model("mobilenet_v1_0.5_160_quant.onnx") else {
         return;
     };
@@ -270,9 +249,6 @@ fn a_batch_that_does_not_fit_is_said() {
 /// The size can be changed where the model allows it.
 #[test]
 fn another_input_size_gives_another_map() {
-    if runtime().is_none() {
-        return;
-    }
     let Some(model) = model(MOBILENET) else {
         return;
     };
@@ -293,9 +269,6 @@ fn another_input_size_gives_another_map() {
 /// What `inspect` lists can be explained, nearest first, and the default is among it.
 #[test]
 fn what_inspect_lists_can_be_explained() {
-    if runtime().is_none() {
-        return;
-    }
     for name in [
         MOBILENET,
         SQUEEZENET,
@@ -382,9 +355,6 @@ fn answer(
 
 #[test]
 fn a_single_sigmoid_is_a_classifier() {
-    if runtime().is_none() {
-        return;
-    }
     let mut g = graph(13);
     let y = features(&mut g);
     let y = head(&mut g, y, 1);
@@ -417,9 +387,6 @@ fn of_several_outputs_the_classifiers_is_taken() {
 
 #[test]
 fn a_log_softmax_and_a_reshaped_softmax_are_seen_through() {
-    if runtime().is_none() {
-        return;
-    }
     let build = |ending: &str| {
         let mut g = graph(13);
         let y = features(&mut g);
@@ -443,9 +410,6 @@ fn a_log_softmax_and_a_reshaped_softmax_are_seen_through() {
 /// Channels last inside the model: the map is the same as channels first.
 #[test]
 fn a_layer_with_channels_last_gives_the_same_map() {
-    if runtime().is_none() {
-        return;
-    }
     let build = |last: bool| {
         let mut g = graph(13);
         let y = features(&mut g);
@@ -633,9 +597,6 @@ fn a_captured_value_is_refused() {
 /// Weights that are quantised per class, transposed or in half precision: one row is enough.
 #[test]
 fn the_row_of_an_unusual_weight_is_the_dense_gradient() {
-    if runtime().is_none() {
-        return;
-    }
     let bytes = |dims: &[usize], dtype: DataType, seed: u64| {
         let data: Vec<u8> = Random(seed).vec(dims.iter().product()).iter().map(|v| (v * 100.0) as i8 as u8).collect();
         Tensor { dtype, dims: dims.to_vec(), data: data.into() }

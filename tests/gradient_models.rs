@@ -1,9 +1,9 @@
 //! Promise: the gradients of real models are right, judged by finite differences through ONNX
 //! Runtime: the model is cut at the layer, the layer is moved, the score answers.
 
-mod explain_support;
+mod common;
 
-use explain_support::*;
+use common::explain::*;
 use gradcast::classifier::Preset;
 use gradcast::explain::{Options, Preprocess, explain, gradient, names};
 use gradcast::onnx::{self, Graph, ValueId};
@@ -99,9 +99,6 @@ fn map_by_differences(cut: &mut Cut, class: usize, step: f32) -> Vec<f32> {
 }
 
 fn check_map(name: &str, score: &str, step: f32, tolerance: f64) {
-    if runtime().is_none() {
-        return;
-    }
     let Some(model) = model(name) else { return };
     let explained = explain(&model, &Options::default()).unwrap();
     let mut cut = cut(name, &model, &explained.report.layer.name, score);
@@ -132,9 +129,6 @@ fn the_map_of_squeezenet() {
 
 /// Earlier layers, along random directions: the derivatives must agree in the relative L2 norm.
 fn check_directions(name: &str, layer: &str, score: &str, step: f32, tolerance: f64) {
-    if runtime().is_none() {
-        return;
-    }
     let Some(model) = model(name) else { return };
     let mut cut = cut(name, &model, layer, score);
     let class = cut.best();
@@ -172,9 +166,6 @@ fn directions_at_layers_of_squeezenet() {
 /// Quantised and half-precision models have steps of their own; their maps of a photo must look like
 /// the float model's.
 fn check_likeness(name: &str, of: &str, preprocess: Preprocess, classes: &[i64], least: f64) {
-    if runtime().is_none() {
-        return;
-    }
     let (Some(model), Some(float), Some(photo)) = (model(name), model(of), photo("gradcam_both.png")) else {
         return;
     };

@@ -97,9 +97,7 @@ fn name(path: &Path) -> std::borrow::Cow<'_, str> {
 
 #[test]
 fn every_value_has_the_shape_and_type_the_runtime_computes() {
-    let Some(environment) = common::runtime() else {
-        return;
-    };
+    let environment = common::runtime();
     for path in common::models() {
         let model = load(&path, &Limits::default()).unwrap();
         let (graph, input, dims) = prepared(&model);
@@ -139,9 +137,7 @@ fn every_value_has_the_shape_and_type_the_runtime_computes() {
 
 #[test]
 fn a_written_graph_scores_as_the_original() {
-    let Some(environment) = common::runtime() else {
-        return;
-    };
+    let environment = common::runtime();
     for path in common::models() {
         let model = load(&path, &Limits::default()).unwrap();
         let (graph, input, dims) = prepared(&model);

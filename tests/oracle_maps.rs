@@ -1,11 +1,11 @@
 //! Promise: our maps are pytorch-grad-cam's, before normalisation, at the default layer and at
 //! earlier ones. `tests/oracle` holds the reference and says how it was made.
 
-mod explain_support;
+mod common;
 
 use std::path::{Path, PathBuf};
 
-use explain_support::*;
+use common::explain::*;
 use gradcast::explain::{Channels, Options, Preprocess, explain, names};
 use gradcast::onnx::{self, Limits};
 use serde::Deserialize;
@@ -81,9 +81,6 @@ fn compare(
 }
 
 fn tiny(name: &str) {
-    if runtime().is_none() {
-        return;
-    }
     let reference = reference(name);
     let model = onnx::load(&oracle(&format!("models/{}", reference.model)), &Limits::default())
         .expect("the model is committed");
@@ -110,9 +107,6 @@ fn tiny_net_of_odd_operators() {
 }
 
 fn real(name: &str, preprocess: Preprocess, tolerance: f32) {
-    if runtime().is_none() {
-        return;
-    }
     let reference = reference(name);
     let Some(model) = model(&reference.model) else {
         return;

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::HashMap;
 
-use common::cli::{events, gradcast, succeeds};
+use common::cli::{events, gradcast, mobilenet, succeeds};
 
 /// `(second, true class)` from the clip's table.
 fn truth(material: &std::path::Path) -> Vec<(u64, u64)> {
@@ -28,11 +28,8 @@ fn mobilenet_names_the_photo_of_each_second() {
             .arg(material.join("videos/slideshow_free_14.mp4"))
             .arg("-o")
             .arg(folder.path().join("out.mp4"))
-            .arg("--model")
-            .arg(material.join("models/mobilenet_v2_1.0_224_fp32.onnx"))
-            .arg("--labels")
-            .arg(material.join("catalogue/synset.txt"))
-            .args(["--preprocess", "inception", "--device", "cpu"])
+            .args(mobilenet(&material))
+            .args(["--device", "cpu"])
             .arg("--events")
             .arg(&log),
     );

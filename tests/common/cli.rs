@@ -1,5 +1,6 @@
 //! Running the `gradcast` command as a user does, and reading what it wrote.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -38,4 +39,16 @@ pub fn fails(command: &mut Command, code: i32) -> String {
 pub fn events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("the events are there");
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// Flags for the material's MobileNetV2 as it wants to be used.
+pub fn mobilenet(material: &Path) -> Vec<OsString> {
+    vec![
+        "--model".into(),
+        material.join("models/mobilenet_v2_1.0_224_fp32.onnx").into(),
+        "--labels".into(),
+        material.join("catalogue/synset.txt").into(),
+        "--preprocess".into(),
+        "inception".into(),
+    ]
 }

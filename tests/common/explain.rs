@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use gradcast::onnx::{self, Attributes, DataType, Graph, Tensor, ValueId};
-use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorElementType;
 
@@ -44,20 +42,9 @@ impl Data {
     }
 }
 
-/// The runtime's environment.
-pub fn runtime() -> Option<&'static Environment> {
-    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-    Some(ENVIRONMENT.get_or_init(|| {
-        let builder = ort::init_from(gradcast::engine::library_path()).expect("the library loads: use scripts/test");
-        builder.with_telemetry(false).build().expect("the environment starts")
-    }))
-}
-
 /// A file of the material, or `None` (said) where there is none.
 pub fn material(name: &str) -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/material");
-    let folder = std::env::var_os("GRADCAST_MATERIAL").map_or(beside, PathBuf::from);
-    let path = folder.join(name);
+    let path = super::material()?.join(name);
     if !path.exists() {
         eprintln!("skipped: {name} is not in the material");
         return None;
@@ -80,9 +67,9 @@ impl Runner {
     }
 
     pub fn try_new(bytes: &[u8]) -> Result<Self, String> {
-        let environment = runtime().expect("checked by the caller");
+        let environment = super::runtime();
         let open = || -> ort::Result<Session> {
-            Session::builder(environment)?.with_intra_threads(1)?.commit_from_memory(bytes)
+            Session::builder(&environment)?.with_intra_threads(1)?.commit_from_memory(bytes)
         };
         open().map(Self).map_err(|error| error.to_string())
     }
