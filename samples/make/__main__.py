@@ -36,16 +36,17 @@ def make_model(o):
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     stages = [tuple(map(int, s.split("x"))) for s in o.stages.split(",")]
-    net = None
-    for k, (pictures, epochs) in enumerate(stages):
-        kept = Path(o.cache) / f"stage{k + 1}.pt"
-        if net is None and k + 1 < len(stages) and kept.exists():
-            net = Net(len(CLASSES), fine=k > 0)
-            net.load_state_dict(torch.load(kept))
-            continue
+    kept = [Path(o.cache) / f"stage{k + 1}.pt" for k in range(len(stages))]
+    done = max((k + 1 for k in range(len(stages) - 1) if kept[k].exists()), default=0)  # go on where an earlier run was cut off
+    weights = torch.load(kept[done - 1]) if done else None
+    for k in range(done, len(stages)):
+        pictures, epochs = stages[k]
         drawn = data.cached(o.cache, "train", pictures, o.threads, report=say)
-        net = train.train(*drawn, epochs, o.seed + k, say, None if net is None else net.state_dict(), Path(o.cache) / "net.pt")
-        torch.save(net.state_dict(), kept)
+        if k + 1 == len(stages):
+            drawn = train.worth_learning(drawn, data.cached(o.cache, "nothing", pictures // 6, o.threads, report=say))
+        net = train.train(*drawn, epochs, o.seed + k, say, weights, Path(o.cache) / "net.pt")
+        weights = net.state_dict()
+        torch.save(weights, kept[k])
     torch.save(net.state_dict(), Path(o.cache) / "net.pt")
     write_model(o, net)
 
@@ -75,6 +76,8 @@ def write_model(o, net=None):
     if worst > 1e-3:
         raise SystemExit(f"shapes.onnx differs from the net it was exported from by {worst}")
     found = train.measure(net, *held)
+    hard = train.measure(net, *data.cached(o.cache, "hard", o.held_out, o.threads, report=say))
+    found["hard"] = {k: v for k, v in hard.items() if k != "confusion"}
     found["model_bytes"] = path.stat().st_size
     found["parameters"] = sum(p.numel() for p in net.parameters())
     (Path(o.cache) / "measured.json").write_text(json.dumps(found, indent=1))
@@ -106,7 +109,7 @@ def main():
     steps = {"check": [check], "model": [make_model], "export": [write_model], "heldout": [make_heldout], "clip": [make_clip], "all": [make_model, make_heldout, make_clip, check]}
     p = argparse.ArgumentParser(prog="python -m make", description=__doc__)
     p.add_argument("what", choices=steps)
-    p.add_argument("--stages", default="19500x7,42900x3", help="PICTURESxEPOCHS: training, then training on with more pictures")
+    p.add_argument("--stages", default="19500x7,42900x3,58500x14", help="PICTURESxEPOCHS: training, then training on with more pictures")
     p.add_argument("--held-out", type=int, default=3900)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)

@@ -10,14 +10,15 @@ from .scene import SIZE, picture
 from .shapes import CLASSES, NOTHING, SHAPES
 
 SEED = 20240607
-SPLITS = {"train": 0, "held-out": 1, "committed": 2}
+SPLITS = {"train": 0, "hard": 1, "committed": 2, "held-out": 3, "nothing": 4}  # a name and its stream of random numbers
+CLEAR = ("committed", "held-out")  # without the smallest and faintest shapes, which "train" and "hard" hold as well
 PAIRS = 0.15  # the share of pictures that show two different shapes
 
 
-def names_for(rng, i, pairs):
-    """The shapes in picture i: every class in turn, now and then with a second one."""
+def names_for(rng, split, i, pairs):
+    """The shapes in picture i: every class in turn, now and then with a second one; in the split "nothing" never any."""
     first = CLASSES[i % len(CLASSES)]
-    if first == NOTHING:
+    if first == NOTHING or split == "nothing":
         return []
     if rng.random() >= pairs:
         return [first]
@@ -30,8 +31,8 @@ def sample(split, i, pairs=PAIRS):
     A picture of nothing has the class "nothing" and a box of zeros.
     """
     rng = np.random.default_rng([SEED, SPLITS[split], i])
-    names = names_for(rng, i, pairs)
-    image, found = picture(rng, names)
+    names = names_for(rng, split, i, pairs)
+    image, found = picture(rng, names, clear=split in CLEAR)
     classes, boxes = np.full(2, -1, np.int64), np.zeros((2, 4), np.float32)
     if not names:
         classes[0] = CLASSES.index(NOTHING)

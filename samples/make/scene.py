@@ -55,7 +55,7 @@ def fit(matrix, points, size, region, rng, n):
     return np.array([[scale, 0, at[0] - low[0] * scale], [0, scale, at[1] - low[1] * scale], [0, 0, 1]]) @ matrix
 
 
-def place(rng, names, n=SIZE):
+def place(rng, names, n=SIZE, clear=False):
     """Figures for the names, one or two, on one plane or on two; a list of planes (matrix, [Placed])."""
     aspect = 0.5625 * np.exp(rng.normal(0, 0.06)) if rng.random() < 0.4 else np.exp(rng.uniform(np.log(0.5), np.log(2)))
     figures = [SHAPES[name](rng) for name in names]
@@ -76,7 +76,7 @@ def place(rng, names, n=SIZE):
             locals_ = [np.array([[1, 0, -d[0]], [0, 1, -d[1]], [0, 0, 1]]), np.array([[1, 0, d[0]], [0, 1, d[1]], [0, 0, 1]])]
         matrix = view(rng, aspect)
         points = np.concatenate([ink.through(m, p) for f, m in zip(group, locals_) for p, _ in f.strokes])
-        size = n * np.exp(rng.uniform(np.log(0.15), np.log(0.9))) if rng.random() < 0.9 else n * rng.uniform(0.12, 0.2)
+        size = n * np.exp(rng.uniform(np.log(0.3 if clear else 0.15), np.log(0.9))) if clear or rng.random() < 0.9 else n * rng.uniform(0.12, 0.2)
         if len(names) == 2:
             size = n * rng.uniform(0.5, 0.95) if len(group) == 2 else n * rng.uniform(0.22, 0.6)
         matrix = fit(matrix, points, max(size, 17), region, rng, n)
@@ -249,28 +249,30 @@ def scatter(rng, out, boxes, count, largest):
 CALM = [surface.board, surface.page, surface.wood, surface.gradient, surface.clouds]
 
 
-def legible(before, after, box):
-    """Whether the shape stands out from what was there before it, by more than that varies itself."""
+def legible(before, after, box, clear):
+    """Whether the shape stands out from what was there before it, by more than that varies itself; `clear`: by much more."""
     h, w = before.shape[:2]
     x0, y0, x1, y1 = np.array(box).round().astype(int)
     part = np.s_[max(0, y0) : min(h, y1 + 1), max(0, x0) : min(w, x1 + 1)]
     change = np.percentile(np.abs(after[part] - before[part]).max(2), 88)
-    return change > 32 and change > 1.4 * before[part].std((0, 1)).max()
+    least, over = (50, 2.2) if clear else (32, 1.4)
+    return change > least and change > over * before[part].std((0, 1)).max()
 
 
-def picture(rng, names, n=SIZE):
+def picture(rng, names, n=SIZE, clear=False):
     """One picture of the named shapes (0, 1 or 2 of them).
 
     Returns u8 [n,n,3] RGB and, for each name, its box (x0, y0, x1, y1 in pixels, cut at the frame).
-    A picture whose shapes cannot be made out is thrown away and drawn anew.
+    A picture whose shapes cannot be made out is thrown away and drawn anew. `clear`: the pictures that a camera should get right; without
+    it, smaller and fainter shapes as well, which is what to learn from.
     """
     while True:
-        found = attempt(rng, names, n)
+        found = attempt(rng, names, n, clear)
         if found is not None:
             return found
 
 
-def attempt(rng, names, n):
+def attempt(rng, names, n, clear):
     shape = (n, n)
     carrier = rng.random()
     on_paper, filled = carrier < 0.45, rng.random() < (0.35 if carrier < 0.45 else 0.5)
@@ -282,7 +284,7 @@ def attempt(rng, names, n):
         return surface.lens(rng, surface.light(rng, nothing(rng, out, on_paper))), []
     if not direct_pen:
         scatter(rng, out, [], rng.integers(0, 7), 0.25)
-    planes = place(rng, names, n)
+    planes = place(rng, names, n, clear)
     if on_paper:
         for matrix, placed in planes:
             inverse = np.linalg.inv(matrix)
@@ -295,7 +297,7 @@ def attempt(rng, names, n):
     boxes = [draw(rng, out, p, filled) for p in items]
     seed = rng.integers(1 << 60)  # the same light on the picture without and with the shapes
     before, out = (surface.light(np.random.default_rng(seed), x) for x in (before, out))
-    if not all(legible(before, out, box) for box in boxes):
+    if not all(legible(before, out, box, clear) for box in boxes):
         return None
     out = surface.lens(rng, out)
     order = [[p.name for p in items].index(name) for name in names]

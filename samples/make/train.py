@@ -17,7 +17,8 @@ PEAK_RATE, LATER_RATE = 4e-3, 0.75  # of the first stage, and the share of it in
 MAP_WEIGHT = 0.15
 CELL_SCALE, CELL_WEIGHT, CELL_SHARE = 5.0, 1.0, 0.7  # the help of single cells: its unit, its weight at first, the share of the steps until it is zero
 PLACE_SCALE, PLACE_WEIGHT = 0.1, 0.5  # the loss on a shape's box: its unit (a shape's usual share of the area), its weight
-COARSE, COARSE_SHARE = 112, 0.5  # pixels and share of the steps: the first half of a stage sees smaller pictures, at half the cost
+COARSE, COARSE_SHARE = 112, 0.6  # pixels and share of the steps: the first half of a stage sees smaller pictures, at half the cost
+SMALLEST = 0.2  # of a shape's longer side in the picture's: what the last stage leaves out
 SIZES = (0.0, 0.2, 0.3, 0.45, 1.01)  # of a shape's longer side in the picture's: the classes of size that are measured
 
 
@@ -119,6 +120,18 @@ def varied(rng, x, boxes, size):
     gain = torch.tensor(sign * rng.uniform(0.75, 1.2, n), dtype=torch.float32).view(n, 1, 1, 1)
     shift = torch.tensor(rng.uniform(-0.15, 0.15, n), dtype=torch.float32).view(n, 1, 1, 1)
     return (x * gain + shift).clamp(-1, 1).contiguous(memory_format=torch.channels_last), boxes * real
+
+
+def worth_learning(drawn, nothing):
+    """What the last stage learns from: no shape that is too small to be told for certain, and more pictures of nothing.
+
+    Both are (images, classes, boxes). Nothing is the widest class, and the likeliest before a camera.
+    """
+    images, classes, boxes = drawn
+    longer = (boxes[..., 2:] - boxes[..., :2]).max(2)
+    least = np.where(classes >= 0, longer, np.inf).min(1) / images.shape[1]
+    keep = (least >= SMALLEST) | (classes[:, 0] == CLASSES.index(NOTHING))
+    return [np.concatenate([part[keep], more]) for part, more in zip(drawn, nothing)]
 
 
 def batches(images, classes, boxes, epochs, coarse_steps, zoom, seed):
