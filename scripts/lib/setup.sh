@@ -10,13 +10,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034 # read by those who source this
 BUILD_AND_RUN=(
     'to compile: g++ pkg-config clang ca-certificates'
-    'to move video: libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools
+    'to move video: libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
+        libgstrtspserver-1.0-dev gstreamer1.0-tools
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
         gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x gstreamer1.0-nice gstreamer1.0-rtsp'
     'to resize frames: libopencv-core-dev libopencv-imgproc-dev'
 )
 # shellcheck disable=SC2034 # likewise, by scripts/test only
-TESTS=('to test: libgstrtspserver-1.0-dev ffmpeg xvfb xauth')
+TESTS=('to test: ffmpeg xvfb xauth chromium')
 FETCH=('to fetch ONNX Runtime: python3 python3-pip')
 
 # The wheels that ONNX Runtime is taken from: variant/machine → package, version, size, sha256.
