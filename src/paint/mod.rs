@@ -34,6 +34,7 @@
 //! # Ok::<(), PaintError>(())
 //! ```
 
+mod caption;
 mod color;
 mod contour;
 mod error;
@@ -47,6 +48,8 @@ mod region;
 mod scale;
 mod sprite;
 mod stats;
+mod still;
+mod words;
 
 pub use color::{ColorMap, ColorTable};
 pub use contour::LEVELS;

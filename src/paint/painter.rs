@@ -2,14 +2,17 @@
 
 use super::{
     ColorMap, ColorTable, HeatStats, Normalize, PaintError, Picture, PictureMut, Region, Scale, YuvColor, YuvFormat,
+    caption::{self, Caption, Setting},
     contour::Contours,
     grid::{Axis, Cell, Geometry, GeometryKey, RowPair, quantise},
-    label::{self, Metrics, Said},
+    label::{self, Said},
     line::{Line, LinePainter, Rows, Samples, Table, TablePainter},
     named::named,
     scale::Span,
     sprite::Sprite,
     stats::Measure,
+    still,
+    words::Metrics,
 };
 use smallvec::SmallVec;
 
@@ -31,7 +34,7 @@ named!(Style, "style", {
 });
 
 /// How the painting looks.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Look {
     /// Colours.
     pub colormap: ColorMap,
@@ -97,6 +100,8 @@ pub struct Painter {
     labels: Vec<Option<CachedLabel>>,
     tables: Option<Tables>,
     bar: Option<CachedBar>,
+    caption: Caption,
+    message: Caption,
     geometry: Option<(Geometry, Measure)>,
     buffers: Buffers,
 }
@@ -159,6 +164,8 @@ impl Painter {
             labels: Vec::new(),
             tables: None,
             bar: None,
+            caption: Caption::default(),
+            message: Caption::default(),
             geometry: None,
             buffers: Buffers::default(),
         }
@@ -167,6 +174,19 @@ impl Painter {
     /// How it paints.
     pub fn look(&self) -> &Look {
         &self.look
+    }
+
+    /// Paints differently from the next frame on. The scales of the heat go on, unless the normalisation is another.
+    pub fn set_look(&mut self, look: Look) {
+        if look == self.look {
+            return;
+        }
+        if look.normalize != self.look.normalize {
+            self.scales.clear();
+        }
+        self.look = look;
+        self.tables = None;
+        self.bar = None;
     }
 
     /// Forgets the scales: the next maps are drawn as the first.
@@ -219,13 +239,23 @@ impl Painter {
         maps: &[Heat],
         pts: Option<u64>,
     ) -> Result<Vec<HeatStats>, PaintError> {
-        let mismatch = |what| Err(PaintError::Mismatch { what });
-        if from.format() != to.format() {
-            return mismatch("format");
-        }
-        if from.color() != to.color() {
-            return mismatch("colour matrix, range or chroma site");
-        }
+        self.paint_with(from, to, maps, &[], pts)
+    }
+
+    /// [`paint`](Self::paint), with lines of words in a dark box at the lower left, whether or not the look has labels.
+    /// Long lines are broken; what finds no room is cut off with "...".
+    ///
+    /// # Errors
+    /// As for [`paint`](Self::paint).
+    pub fn paint_with(
+        &mut self,
+        from: &Picture,
+        to: &mut PictureMut,
+        maps: &[Heat],
+        captions: &[&str],
+        pts: Option<u64>,
+    ) -> Result<Vec<HeatStats>, PaintError> {
+        check_alike(from, to)?;
         let layout = self.layout(from, to, maps.len())?;
         maps.iter().try_for_each(Heat::check)?;
         self.prepare(from)?;
@@ -250,7 +280,47 @@ impl Painter {
                 self.write(from, to, left, slot, said, panel + 1 == layout.panels)?;
             }
         }
+        if !captions.is_empty() {
+            let written = if self.look.label { maps.len() } else { 0 };
+            self.write_captions(from, to, captions, written, layout)?;
+        }
         Ok(stats)
+    }
+
+    /// Draws what stands for a missing picture: `from` darkened (grey where there is none), and `words` in the middle,
+    /// each on a line of its own, broken or cut where they find no room.
+    ///
+    /// `from` is a whole picture of the size of `to`, painted or not, or one that fits its panels, which all show it.
+    ///
+    /// # Errors
+    /// As for [`paint`](Self::paint).
+    pub fn still(&mut self, from: Option<&Picture>, to: &mut PictureMut, words: &[&str]) -> Result<(), PaintError> {
+        let (width, height, color) = (to.width(), to.height(), to.color());
+        match from {
+            None => still::fill_grey(to),
+            Some(from) => {
+                check_alike(from, to)?;
+                if (from.width(), from.height()) == (width, height) {
+                    still::darken_panel(from, to, 0);
+                } else {
+                    let layout = self.layout(from, to, 0)?;
+                    for left in (0..layout.panels).map(|panel| panel * layout.pitch) {
+                        still::darken_panel(from, to, left);
+                        fill_edges(from, to, left, layout);
+                    }
+                }
+            }
+        }
+        let Some(metrics) = Metrics::new(width, height) else {
+            return Ok(());
+        };
+        let room = (width - 2 * metrics.margin, height - 2 * metrics.margin);
+        let said = caption::Said { setting: Setting::Message, lines: words, metrics, room, color };
+        if let Some(sprite) = self.message.sprite(&said)? {
+            let middle = |whole: usize, part: usize| even(whole.saturating_sub(part) / 2);
+            sprite.lay(to, middle(width, sprite.width), middle(height, sprite.height), width);
+        }
+        Ok(())
     }
 
     /// Builds what depends on the stream's colour and size, when those change.
@@ -378,7 +448,6 @@ impl Painter {
             (None, None) => return Ok(()),
         };
         if let Some(sprite) = &known.sprite {
-            let even = |v: usize| v & !1;
             let x = left + even(width.saturating_sub(metrics.margin + sprite.width));
             let y = even(height.saturating_sub(metrics.margin + sprite.height));
             sprite.lay(to, x, y, right);
@@ -386,6 +455,52 @@ impl Painter {
         self.bar = Some(known);
         Ok(())
     }
+
+    /// Writes lines at the lower left of the first panel, below its label and clear of the colour scale, where `written`
+    /// maps have theirs.
+    fn write_captions(
+        &mut self,
+        from: &Picture,
+        to: &mut PictureMut,
+        lines: &[&str],
+        written: usize,
+        layout: Layout,
+    ) -> Result<(), PaintError> {
+        let (width, height, color) = (from.width(), from.height(), from.color());
+        let Some(metrics) = Metrics::new(width, height) else {
+            return Ok(());
+        };
+        let margin = metrics.margin;
+        let label = self.labels.first().and_then(|known| known.as_ref()?.sprite.as_ref());
+        let above = label.filter(|_| written > 0 && layout.originals == 0).map_or(0, |label| label.height + margin);
+        let bar = self.bar.as_ref().and_then(|known| known.sprite.as_ref());
+        let (beside, below) = bar
+            .filter(|_| written > 0 && layout.panels == 1)
+            .map_or((0, 0), |bar| (bar.width + margin, bar.height + margin));
+        let room = (width - 2 * margin, height.saturating_sub(2 * margin + above + below));
+        let said = caption::Said { setting: Setting::Caption, lines, metrics, room, color };
+        if let Some(sprite) = self.caption.sprite(&said)? {
+            // Only lines that would reach the colour scale stand above it.
+            let rise = if sprite.width + beside > room.0 { below } else { 0 };
+            sprite.lay(to, margin, even(height.saturating_sub(margin + sprite.height + rise)), width);
+        }
+        Ok(())
+    }
+}
+
+fn even(value: usize) -> usize {
+    value & !1
+}
+
+fn check_alike(from: &Picture, to: &PictureMut) -> Result<(), PaintError> {
+    let mismatch = |what| Err(PaintError::Mismatch { what });
+    if from.format() != to.format() {
+        return mismatch("format");
+    }
+    if from.color() != to.color() {
+        return mismatch("colour matrix, range or chroma site");
+    }
+    Ok(())
 }
 
 /// Size of the output: see [`Painter::output_size`].
@@ -436,7 +551,7 @@ fn copy_panel(from: &Picture, to: &mut PictureMut, left: usize) {
 }
 
 /// Where a panel begins in a plane, in bytes.
-fn plane_left(format: YuvFormat, plane: usize, left: usize) -> usize {
+pub(super) fn plane_left(format: YuvFormat, plane: usize, left: usize) -> usize {
     match (plane, format) {
         (0, _) | (_, YuvFormat::Nv12) => left,
         _ => left / 2,

@@ -1,6 +1,9 @@
 //! Where frames become small pictures for the model and where heat is painted: the glue between
 //! what `video`, `engine` and `paint` know of a frame.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::StreamError;
@@ -8,7 +11,7 @@ use crate::engine::ClassMap;
 use crate::paint::{
     Fit, Heat, HeatStats, Look, Painter, Picture, PictureMut, Placement, YuvColor, YuvFormat, YuvMatrix, YuvRange,
 };
-use crate::video::{self, Frame, FrameFormat, FramePool, FrameRead, Matrix, PixelFormat, Range, RgbScaler};
+use crate::video::{self, Frame, FrameFormat, FrameMut, FramePool, FrameRead, Matrix, PixelFormat, Range, RgbScaler};
 
 /// Makes the model's small picture of a frame.
 pub struct Viewer {
@@ -67,13 +70,37 @@ pub struct Seen {
     painter: Painter,
     fit: Fit,
     input: (usize, usize),
+    classes: usize,
     pool: Option<FramePool>,
 }
 
 impl Seen {
     /// For maps of a model whose input is `input` (width, height) pixels.
     pub fn new(look: Look, fit: Fit, input: (usize, usize)) -> Self {
-        Self { painter: Painter::new(look), fit, input, pool: None }
+        Self { painter: Painter::new(look), fit, input, classes: 0, pool: None }
+    }
+
+    /// Keeps room for `classes` maps, so that frames with fewer, or none yet, have the same size.
+    #[must_use]
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// How it paints.
+    pub fn look(&self) -> &Look {
+        self.painter.look()
+    }
+
+    /// Paints differently from the next frame on. A change to or from side by side changes the size of what is painted
+    /// ([`size`](Self::size)).
+    pub fn set_look(&mut self, look: Look) {
+        self.painter.set_look(look);
+    }
+
+    /// Width and height of what is painted from frames of `format`.
+    pub fn size(&self, format: &FrameFormat) -> (usize, usize) {
+        self.painter.output_size(format.width(), format.height(), self.classes)
     }
 
     /// The painted frame (its size may hold several panels) and each map's numbers. `names` are the
@@ -86,6 +113,20 @@ impl Seen {
         frame: &Frame,
         maps: &[ClassMap],
         names: &[String],
+    ) -> Result<(Frame, Vec<HeatStats>), StreamError> {
+        self.paint_with(frame, maps, names, &[])
+    }
+
+    /// [`paint`](Self::paint), with lines of words at the lower left. Without maps, the picture is as it came.
+    ///
+    /// # Errors
+    /// Where memory or a buffer is missing.
+    pub fn paint_with(
+        &mut self,
+        frame: &Frame,
+        maps: &[ClassMap],
+        names: &[String],
+        captions: &[&str],
     ) -> Result<(Frame, Vec<HeatStats>), StreamError> {
         let region = placement(self.fit, frame.format(), self.input)?.map;
         let values: SmallVec<[std::borrow::Cow<[f32]>; 4]> = maps
@@ -105,38 +146,66 @@ impl Seen {
                 probability: Some(map.probability),
             })
             .collect();
-        let mut canvas = self.pool_for(frame, maps.len())?.acquire()?;
+        let mut canvas = self.pool_for(frame.format(), maps.len())?.acquire()?;
         let read = frame.read()?;
-        let stats = {
-            let format = std::sync::Arc::clone(canvas.format());
-            let planes = canvas.planes().into_iter().map(|plane| (plane.data, plane.stride));
-            let mut to =
-                PictureMut::new(yuv_format(&format), format.width(), format.height(), yuv_color(&format), planes)?;
-            let pts = u64::try_from(frame.pts().as_nanos()).ok();
-            self.painter.paint(&picture_of(&read)?, &mut to, &heats, pts)?
-        };
-        drop(read);
+        let pts = u64::try_from(frame.pts().as_nanos()).ok();
+        let from = picture_of(&read)?;
+        let stats = self.painter.paint_with(&from, &mut picture_mut_of(&mut canvas)?, &heats, captions, pts)?;
         Ok((canvas.finish(frame), stats))
     }
 
-    /// The pool for frames like this one, made anew when the format changes.
-    fn pool_for(&mut self, frame: &Frame, panels: usize) -> Result<&FramePool, StreamError> {
-        let format = frame.format();
-        let (width, height) = self.painter.output_size(format.width(), format.height(), panels);
+    /// What is shown while there is nothing to show: the `last` picture darkened, or grey, and `words` in its middle, a
+    /// few lines. `format` is that of the stream's frames; `last` may be one of them or a painted one, and counts as none
+    /// where it is of another kind. Its time is now; [`Frame::at`] shows it again later without painting it again.
+    ///
+    /// # Errors
+    /// Where memory or a buffer is missing.
+    pub fn still(
+        &mut self,
+        last: Option<&Frame>,
+        format: &Arc<FrameFormat>,
+        words: &[&str],
+    ) -> Result<Frame, StreamError> {
+        let mut canvas = self.pool_for(format, 0)?.acquire()?;
+        let size = |format: &FrameFormat| (format.width(), format.height());
+        let sizes = [size(format), size(canvas.format())];
+        let last = last.filter(|last| alike(last.format(), format) && sizes.contains(&size(last.format())));
+        let read = last.map(Frame::read).transpose()?;
+        let from = read.as_ref().map(picture_of).transpose()?;
+        self.painter.still(from.as_ref(), &mut picture_mut_of(&mut canvas)?, words)?;
+        // Times rise, also where the last picture was ahead of the clock.
+        let after = last.map_or(Duration::ZERO, |last| last.pts() + Duration::from_nanos(1));
+        Ok(canvas.finish_at(video::live::now().max(after), None, last.map_or(0, |last| last.seq() + 1)))
+    }
+
+    /// The pool for frames of a format, made anew when that changes.
+    fn pool_for(&mut self, format: &FrameFormat, maps: usize) -> Result<&FramePool, StreamError> {
+        let (width, height) = self.painter.output_size(format.width(), format.height(), maps.max(self.classes));
         let fits = |pool: &FramePool| {
             let made = pool.format();
-            (made.width(), made.height(), made.pixels(), made.matrix(), made.range())
-                == (width, height, format.pixels(), format.matrix(), format.range())
+            (made.width(), made.height()) == (width, height) && alike(made, format)
         };
         let pool = match self.pool.take().filter(fits) {
             Some(pool) => pool,
             None => {
                 let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-                FramePool::new(std::sync::Arc::new(format.with_size(side(width), side(height))?))?
+                FramePool::new(Arc::new(format.with_size(side(width), side(height))?))?
             }
         };
         Ok(self.pool.insert(pool))
     }
+}
+
+/// Whether the samples of two formats mean the same.
+fn alike(a: &FrameFormat, b: &FrameFormat) -> bool {
+    (a.pixels(), a.matrix(), a.range()) == (b.pixels(), b.matrix(), b.range())
+}
+
+/// A frame opened for painting, as the painter sees it.
+fn picture_mut_of(canvas: &mut FrameMut) -> Result<PictureMut<'_>, StreamError> {
+    let format = Arc::clone(canvas.format());
+    let planes = canvas.planes().into_iter().map(|plane| (plane.data, plane.stride));
+    Ok(PictureMut::new(yuv_format(&format), format.width(), format.height(), yuv_color(&format), planes)?)
 }
 
 /// A frame opened for reading, as the painter sees it.

@@ -140,6 +140,38 @@ impl FrameFormat {
         Ok(Self { info, caps, pixels, matrix, range, colours_said: *colours != Colours::Unsaid })
     }
 
+    /// A live picture: I420, BT.709 in limited range, square pixels. `fps` is the nominal rate (frames, seconds), `None`
+    /// for a varying one. For streams whose camera never sent a picture.
+    ///
+    /// # Errors
+    /// When a side is zero or too large for GStreamer, or the rate is not positive.
+    pub fn live(width: u32, height: u32, fps: Option<(i32, i32)>) -> Result<Self> {
+        crate::video::init()?;
+        let (frames, seconds) = fps.unwrap_or((0, 1));
+        let wrong = || {
+            VideoError::usage(
+                format!("live pictures of {width}×{height} at {frames}/{seconds} per second cannot be made"),
+                "choose another size and rate",
+            )
+        };
+        if frames < 0 || seconds <= 0 || (fps.is_some() && frames == 0) {
+            return Err(wrong());
+        }
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height)
+            .fps(gst::Fraction::new(frames, seconds))
+            .par(gst::Fraction::new(1, 1))
+            .colorimetry(&gst_video::VideoColorimetry::new(
+                gst_video::VideoColorRange::Range16_235,
+                gst_video::VideoColorMatrix::Bt709,
+                gst_video::VideoTransferFunction::Bt709,
+                gst_video::VideoColorPrimaries::Bt709,
+            ))
+            .build()
+            .map_err(|e| wrong().because(e))?;
+        let caps = info.to_caps().map_err(|e| wrong().because(e))?;
+        Self::from_caps(&caps, &Colours::Caps)
+    }
+
     /// The same format at another size (a picture with room for more than the frame).
     ///
     /// # Errors
@@ -273,6 +305,11 @@ impl Frame {
     /// How long it is shown, where known.
     pub fn duration(&self) -> Option<Duration> {
         self.duration
+    }
+
+    /// The same picture at another time and place in the stream; the samples are shared.
+    pub fn at(&self, pts: Duration, duration: Option<Duration>, seq: u64) -> Self {
+        Self { pts, duration, seq, ..self.clone() }
     }
 
     pub(crate) fn set_duration(&mut self, duration: Option<Duration>) {
@@ -424,6 +461,11 @@ impl FrameMut {
         }
         Frame { buffer, format: self.format, seq: like.seq, pts: like.pts, duration: like.duration }
     }
+
+    /// Done: a frame of its own, painted from none.
+    pub fn finish_at(self, pts: Duration, duration: Option<Duration>, seq: u64) -> Frame {
+        Frame { buffer: self.map.into_buffer(), format: self.format, seq, pts, duration }
+    }
 }
 
 /// GStreamer's time from ours.
@@ -435,4 +477,45 @@ pub(crate) fn clock_time(time: Duration) -> gst::ClockTime {
 /// Our time from GStreamer's.
 pub(crate) fn duration(time: gst::ClockTime) -> Duration {
     Duration::from_nanos(time.nseconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_format_says_all_that_encoders_ask_for() {
+        crate::video::init().unwrap();
+        let format = FrameFormat::live(1280, 720, Some((25, 1))).unwrap();
+        assert_eq!((format.width(), format.height(), format.fps()), (1280, 720, Some((25, 1))));
+        assert_eq!(
+            (format.pixels(), format.matrix(), format.range()),
+            (PixelFormat::I420, Matrix::Bt709, Range::Limited)
+        );
+        assert!(format.colours_said() && format.pixel_aspect() == (1, 1));
+        assert!(format.caps().to_string().contains("bt709"), "{}", format.caps());
+        assert_eq!(FrameFormat::live(322, 243, None).unwrap().fps(), None);
+        for (width, height, fps) in
+            [(0, 720, None), (640, 0, None), (640, 480, Some((0, 1))), (640, 480, Some((25, 0)))]
+        {
+            FrameFormat::live(width, height, fps).expect_err("no such picture");
+        }
+        FrameFormat::live(u32::MAX, u32::MAX, None).expect_err("too large");
+    }
+
+    #[test]
+    fn a_frame_takes_another_time_and_keeps_its_samples() {
+        crate::video::init().unwrap();
+        let pool = FramePool::new(Arc::new(FrameFormat::live(64, 48, None).unwrap())).unwrap();
+        let mut canvas = pool.acquire().unwrap();
+        canvas.planes().into_iter().for_each(|plane| plane.data.fill(77));
+        let frame = canvas.finish_at(Duration::from_secs(3), None, 5);
+        let later = frame.at(Duration::from_secs(4), Some(Duration::from_millis(40)), 6);
+        assert_eq!(
+            (frame.pts(), frame.seq(), later.pts(), later.seq()),
+            (Duration::from_secs(3), 5, Duration::from_secs(4), 6)
+        );
+        assert_eq!(frame.read().unwrap().plane(0).data.as_ptr(), later.read().unwrap().plane(0).data.as_ptr());
+        assert_eq!(later.into_buffer().pts(), Some(gst::ClockTime::from_seconds(4)));
+    }
 }
