@@ -12,6 +12,7 @@ use super::error::{Result, VideoError};
 
 const FILE: &str = include_str!("../../pipelines/file.toml");
 const ENCODERS: &str = include_str!("../../pipelines/encoders.toml");
+const LIVE: &str = include_str!("../../pipelines/live.toml");
 
 /// How pipelines are put together: the built-in descriptions, or the user's laid over them.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,6 +23,50 @@ pub struct Description {
     pub(crate) containers: BTreeMap<String, Container>,
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) encoders: BTreeMap<String, Encoder>,
+    pub(crate) live: LiveText,
+}
+
+/// What is live: `pipelines/live.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveText {
+    pub source: LiveSourceText,
+    pub window: WindowText,
+    pub encoder: LiveEncoderText,
+    pub encoders: BTreeMap<String, LiveEncoderRow>,
+    pub outputs: OutputsText,
+}
+
+/// The pieces around a live encoder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveEncoderText {
+    pub frames: String,
+    pub odd: String,
+    pub packets: String,
+}
+
+/// One live encoder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveEncoderRow {
+    pub element: String,
+    pub package: String,
+    pub launch: String,
+    pub quality: Quality,
+}
+
+/// Where live pictures and packets go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutputsText {
+    pub packets: String,
+    pub publish: String,
+    pub push: String,
+    pub record: String,
+    pub webrtc: String,
+    pub jpeg_frames: String,
+    pub jpeg_pictures: String,
 }
 
 /// The pieces of a source pipeline.
@@ -39,6 +84,18 @@ pub(crate) struct SourceText {
     pub unused: String,
 }
 
+/// The pieces of a live source: a way in per kind of address, and what hands the pictures over.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveSourceText {
+    pub camera: String,
+    pub rtsp: String,
+    pub http: String,
+    pub file: String,
+    pub test: String,
+    pub hand_over: String,
+}
+
 /// The pieces of a sink pipeline.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +104,15 @@ pub(crate) struct SinkText {
     pub encoded: String,
     pub track: String,
     pub write: String,
+}
+
+/// A window's pipeline.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowText {
+    pub show: String,
+    /// Elements that are not to be chosen automatically.
+    pub shun: Vec<String>,
 }
 
 /// One kind of output file.
@@ -127,6 +193,7 @@ impl Quality {
 static BUILT_IN: LazyLock<std::result::Result<toml::Table, toml::de::Error>> = LazyLock::new(|| {
     let mut table: toml::Table = FILE.parse()?;
     lay_over(&mut table, ENCODERS.parse()?);
+    lay_over(&mut table, LIVE.parse()?);
     Ok(table)
 });
 
@@ -180,7 +247,7 @@ fn built_in_table() -> Result<toml::Table> {
 fn not_understood(name: &str, e: toml::de::Error) -> VideoError {
     VideoError::usage(
         format!("{name} is not understood: {}", e.message()),
-        "compare it with pipelines/file.toml and pipelines/encoders.toml",
+        "compare it with pipelines/file.toml, encoders.toml and live.toml",
     )
     .because(e)
 }
@@ -266,7 +333,7 @@ fn not_built(text: &str, e: gst::glib::Error) -> VideoError {
         ),
         _ => (
             format!("GStreamer does not accept the description “{text}”: {}", e.message()),
-            "compare it with pipelines/file.toml and pipelines/encoders.toml",
+            "compare it with pipelines/file.toml, encoders.toml and live.toml",
         ),
     };
     VideoError::usage(what, hint).because(e)

@@ -22,6 +22,7 @@ mod error;
 mod file_sink;
 mod file_source;
 mod frame;
+pub mod live;
 mod opening;
 mod output;
 mod scale;

@@ -455,7 +455,7 @@ fn demuxed(pad: &gst::Pad) -> Option<gst::Pad> {
 
 /// Lets decoders hand over their buffers as they are, whatever their strides: an appsink does not
 /// offer that by itself, and without it every frame would be copied.
-fn take_strides(frames: &gst_app::AppSink) {
+pub(crate) fn take_strides(frames: &gst_app::AppSink) {
     if let Some(pad) = frames.static_pad("sink") {
         pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, probe| {
             if let Some(gst::PadProbeData::Query(query)) = &mut probe.data

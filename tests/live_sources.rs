@@ -1,0 +1,479 @@
+//! Live sources: whatever a camera, a server or a network does, frames come back, times rise, and
+//! what went wrong is said.
+
+#[path = "common/rtsp.rs"]
+mod rtsp;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gradcast::video::live::{Address, Credentials, Health, Keep, LiveOptions, LiveSource, Reason, Transport, now};
+use gradcast::video::{Description, ErrorKind, Frame, PixelFormat};
+use rtsp::{H264, MJPEG, Rtsp, Serving, clip, free_port, within};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn options() -> LiveOptions {
+    LiveOptions::new().unwrap()
+}
+
+fn start(address: &str, options: LiveOptions) -> LiveSource {
+    LiveSource::start(address.parse().unwrap(), options).unwrap()
+}
+
+/// The next frames, each within the limit; their times must rise, and lie in the present.
+fn frames(source: &LiveSource, count: usize) -> Vec<Frame> {
+    let mut frames: Vec<Frame> = Vec::new();
+    for n in 0..count {
+        let frame = source
+            .frames()
+            .recv_timeout(SOON)
+            .unwrap_or_else(|e| panic!("{n} of {count} frames: {e}, {:?}", source.health()));
+        assert!(frames.last().is_none_or(|last| frame.pts() > last.pts()));
+        assert!(frame.pts() <= now() + Duration::from_millis(50), "{:?} {:?}", frame.pts(), now());
+        frames.push(frame);
+    }
+    frames
+}
+
+fn stop(source: LiveSource) {
+    let begun = Instant::now();
+    source.stop();
+    assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?} to stop", begun.elapsed());
+}
+
+/// Waits until the source has failed for this reason, and returns what it says.
+fn fails_for(source: &LiveSource, reason: Reason, limit: Duration) -> String {
+    let said = |health: &Health| match health {
+        Health::Connecting { last: Some((r, said)), .. } if *r == reason => Some(said.clone()),
+        Health::Away { reason: r, said, .. } if *r == reason => Some(said.clone()),
+        _ => None,
+    };
+    let took = within(limit, || said(&source.health()).is_some());
+    let health = source.health();
+    println!("{reason:?} after {took:?}: {health:?}");
+    assert!(took.is_some(), "{health:?}");
+    assert!(source.counters().reconnects[&reason] >= 1);
+    said(&health).unwrap_or_default()
+}
+
+#[test]
+fn the_test_picture_goes_on_over_its_end() {
+    let source = start("test", options());
+    assert_eq!(frames(&source, 1)[0].format().width(), 1280);
+    let begun = Instant::now();
+    // The clip lasts 16.6 s.
+    let mut last = frames(&source, 1)[0].clone();
+    let (mut widest, mut count) = (Duration::ZERO, 0);
+    while begun.elapsed() < Duration::from_secs(19) {
+        let frame = frames(&source, 1)[0].clone();
+        widest = widest.max(frame.pts() - last.pts());
+        last = frame;
+        count += 1;
+    }
+    println!("{count} frames, widest step {widest:?}, {:?}", source.counters());
+    assert!(widest < Duration::from_millis(500), "{widest:?}");
+    assert!(count > 19 * 20, "{count} frames");
+    assert!(matches!(source.health(), Health::Up { .. }));
+    assert!(source.counters().reconnects.is_empty());
+    stop(source);
+}
+
+#[test]
+fn a_server_that_comes_and_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
+    let source = start(&server.url(), options());
+    let mut last = frames(&source, 10).pop().unwrap();
+    assert_eq!((last.format().width(), last.format().height()), (320, 180));
+    for _ in 0..3 {
+        server.kill();
+        fails_for(&source, Reason::Refused, SOON);
+        assert!(matches!(source.health(), Health::Away { .. }));
+        while source.frames().try_recv().is_ok() {}
+        server.restart();
+        let back = Instant::now();
+        let next = frames(&source, 10);
+        println!("back after {:?} ({:?})", back.elapsed(), source.counters().reconnects);
+        assert!(back.elapsed() < Duration::from_millis(2400), "ten frames took {:?}", back.elapsed());
+        assert!(next[0].pts() > last.pts() && next[0].seq() > last.seq());
+        last = next.last().unwrap().clone();
+    }
+    assert!(source.counters().bytes > 1000);
+    stop(source);
+}
+
+#[test]
+fn the_first_connection_may_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clip(folder.path(), "a.mkv", (320, 180), 25, H264);
+    let port = free_port();
+    let source = start(&format!("rtsp://127.0.0.1:{port}/clip"), options());
+    assert!(fails_for(&source, Reason::Refused, SOON).contains("127.0.0.1"));
+    let format = source.settle().unwrap();
+    assert_eq!((format.width(), format.height()), (1280, 720));
+    let server = Rtsp::start(Serving { clip, auth: None, tls: None }, port);
+    let begun = Instant::now();
+    // What comes is brought to the size that was settled meanwhile.
+    assert_eq!(frames(&source, 5)[4].format().width(), 1280);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    drop(server);
+    stop(source);
+}
+
+#[test]
+fn another_size_codec_and_rate_on_return() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
+    let source = start(&server.url(), options());
+    let first = frames(&source, 5).pop().unwrap();
+    let (small, large) =
+        (clip(folder.path(), "b.mkv", (160, 120), 10, MJPEG), clip(folder.path(), "c.mkv", (648, 480), 30, H264));
+    for other in [small, large] {
+        server.kill();
+        server.set_clip(&other);
+        server.restart();
+        thread::sleep(Duration::from_millis(500));
+        let later = frames(&source, 10).pop().unwrap();
+        assert_eq!(later.format().width(), first.format().width());
+        assert_eq!(later.format().pixels(), PixelFormat::I420);
+        let read = later.read().unwrap();
+        let row = |y: usize| &read.plane(0).data[y * read.plane(0).stride..][..320];
+        // 4:3 in 16:9: black at the sides.
+        assert!(row(90)[0] <= 20 && row(90)[319] <= 20, "{:?}", row(90));
+    }
+    stop(source);
+}
+
+#[test]
+fn a_stall_inside_an_open_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
+    let source = start(
+        &server.url(),
+        LiveOptions { silence: Some(Duration::from_millis(1500)), open_within: Duration::from_secs(3), ..options() },
+    );
+    let patient = start(&server.url(), LiveOptions { silence: None, ..options() });
+    frames(&source, 10);
+    frames(&patient, 10);
+    server.freeze();
+    fails_for(&source, Reason::Stall, Duration::from_secs(4));
+    // The next attempt is accepted by the system and then hears nothing.
+    fails_for(&source, Reason::Timeout, Duration::from_secs(8));
+    assert!(matches!(patient.health(), Health::Up { .. }), "{:?}", patient.health());
+    server.thaw();
+    while source.frames().try_recv().is_ok() {}
+    frames(&source, 10);
+    frames(&patient, 10);
+    assert!(patient.counters().reconnects.is_empty());
+    server.freeze();
+    thread::sleep(Duration::from_millis(300));
+    stop(source);
+    stop(patient);
+    server.thaw();
+}
+
+#[test]
+fn a_black_hole_is_noticed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for scheme in ["rtsp", "http"] {
+        let source = start(
+            &format!("{scheme}://me:swordfish@127.0.0.1:{port}/x"),
+            LiveOptions { open_within: Duration::from_secs(1), ..options() },
+        );
+        let said = fails_for(&source, Reason::Timeout, Duration::from_secs(3));
+        assert!(!said.contains("swordfish") && !said.contains("me:"), "{said}");
+        thread::sleep(Duration::from_millis(1200));
+        stop(source);
+    }
+}
+
+/// Answers each connection with what `answer` says.
+fn answering(answer: impl Fn(&mut TcpStream, u64) + Send + Sync + 'static) -> (u16, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (count, counted) = (Arc::new(AtomicU64::new(0)), Arc::new(answer));
+    let asked = Arc::clone(&count);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (mut stream, asked, answer) = (stream, Arc::clone(&asked), Arc::clone(&counted));
+            thread::spawn(move || {
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+                let mut request = [0; 4096];
+                // A knock says nothing.
+                if stream.read(&mut request).is_ok_and(|n| n > 0) {
+                    let n = asked.fetch_add(1, Ordering::Relaxed);
+                    answer(&mut stream, n);
+                }
+            });
+        }
+    });
+    (port, count)
+}
+
+#[test]
+fn nonsense_is_survived() {
+    let garbage: Vec<u8> = (0..4000_u32).map(|n| ((n * 7919) >> 3) as u8).collect();
+    let answers: [&'static [u8]; 4] = [
+        b"hello, this is no camera\r\n\r\n",
+        garbage.leak(),
+        b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 99999999999\r\n\r\nv=0",
+        b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: DESCRIBE\r\n\r\n$\0\xff\xff",
+    ];
+    for answer in answers {
+        let (port, asked) = answering(move |stream, _| {
+            let _ = stream.write_all(answer);
+        });
+        let source = start(
+            &format!("rtsp://127.0.0.1:{port}/x"),
+            LiveOptions { open_within: Duration::from_secs(2), ..options() },
+        );
+        assert!(within(SOON, || source.counters().reconnects.values().sum::<u64>() >= 2).is_some());
+        println!("{:?} {:?}", source.health(), source.counters().reconnects);
+        assert!(asked.load(Ordering::Relaxed) >= 2);
+        stop(source);
+    }
+}
+
+#[test]
+fn web_servers_are_told_apart() {
+    let table = [
+        ("404 Not Found", Reason::NotFound),
+        ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"", Reason::Unauthorised),
+        ("200 OK\r\nContent-Type: text/plain", Reason::Nonsense),
+    ];
+    for (status, reason) in table {
+        let (port, _) = answering(move |stream, _| {
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nabcd");
+        });
+        let source = start(&format!("http://me:swordfish@127.0.0.1:{port}/x?token=tuna"), options());
+        let said = fails_for(&source, reason, SOON);
+        assert!(!said.contains("swordfish") && !said.contains("tuna"), "{said}");
+        stop(source);
+    }
+}
+
+/// A JPEG of 320×240.
+fn jpeg() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jpg");
+    let text = format!(
+        "videotestsrc num-buffers=1 ! video/x-raw,width=320,height=240 ! jpegenc ! filesink location={}",
+        path.display()
+    );
+    let pipeline = gstreamer::parse::launch(&text).unwrap();
+    use gstreamer::prelude::*;
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    bus.timed_pop_filtered(gstreamer::ClockTime::from_seconds(10), &[gstreamer::MessageType::Eos]).unwrap();
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn motion_jpeg_over_http() {
+    let picture = jpeg();
+    let (port, _) = answering(move |stream, _| {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n");
+        for _ in 0..40 {
+            let _ = write!(stream, "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", picture.len());
+            let _ = stream.write_all(&picture).and_then(|()| stream.write_all(b"\r\n"));
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let source = start(&format!("http://127.0.0.1:{port}/x"), options());
+    let begun = Instant::now();
+    let all = frames(&source, 60);
+    println!("{:?} for 60 frames, {:?}", begun.elapsed(), source.counters());
+    assert_eq!(all[0].format().height(), 240);
+    assert!(source.counters().reconnects.contains_key(&Reason::Eos) || !source.counters().reconnects.is_empty());
+    stop(source);
+}
+
+/// A slow camera's first picture is not held back to gather more of them.
+#[test]
+fn the_first_pictures_of_a_slow_motion_jpeg_camera_come_at_once() {
+    let picture = jpeg();
+    let (port, _) = answering(move |stream, _| {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n");
+        // The last picture is whole when the next one begins.
+        for n in 0..5 {
+            let _ = write!(stream, "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", picture.len());
+            let _ = stream.write_all(&picture).and_then(|()| stream.write_all(b"\r\n"));
+            thread::sleep(Duration::from_millis(if n < 4 { 500 } else { 30_000 }));
+        }
+    });
+    let source = start(&format!("http://127.0.0.1:{port}/x"), LiveOptions { silence: None, ..options() });
+    frames(&source, 3);
+    assert_eq!(source.counters().dropped, 0);
+    assert!(source.counters().reconnects.is_empty(), "{:?}", source.counters());
+    stop(source);
+}
+
+#[test]
+fn passwords_right_and_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clip(folder.path(), "a.mkv", (320, 180), 25, H264);
+    for auth in ["basic", "digest"] {
+        let serving = Serving { clip: clip.clone(), auth: Some(auth), tls: None };
+        let server = Rtsp::start(serving, free_port());
+        let with = |who: &str| server.url().replace("rtsp://", &format!("rtsp://{who}"));
+        let right = start(&with("admin:swordfish@"), options());
+        frames(&right, 5);
+        stop(right);
+        let apart = LiveOptions { credentials: Some(Credentials::new(rtsp::USER, rtsp::PASSWORD)), ..options() };
+        let apart = start(&server.url(), apart);
+        frames(&apart, 5);
+        stop(apart);
+        for who in ["admin:catfish@", ""] {
+            let wrong = start(&with(who), options());
+            let said = fails_for(&wrong, Reason::Unauthorised, SOON);
+            assert!(!said.contains("catfish") && !said.contains("admin"), "{said}");
+            assert!(!format!("{:?} {:?}", wrong.health(), wrong.address()).contains("catfish"));
+            stop(wrong);
+        }
+    }
+}
+
+#[test]
+fn udp_and_a_server_that_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
+    for transport in [Transport::Udp, Transport::Auto] {
+        let source = start(&server.url(), LiveOptions { transport, ..options() });
+        frames(&source, 10);
+        server.kill();
+        thread::sleep(Duration::from_millis(700));
+        while source.frames().try_recv().is_ok() {}
+        server.restart();
+        let back = Instant::now();
+        frames(&source, 1);
+        println!("{transport:?}: back after {:?}, {:?}", back.elapsed(), source.counters().reconnects);
+        assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
+        stop(source);
+    }
+}
+
+#[test]
+fn an_encrypted_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("server.pem");
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
+        .arg(&pem)
+        .arg("-out")
+        .arg(folder.path().join("cert.pem"))
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        eprintln!("skipped: no openssl to make a certificate with");
+        return;
+    }
+    let cert = std::fs::read(folder.path().join("cert.pem")).unwrap();
+    std::fs::OpenOptions::new().append(true).open(&pem).unwrap().write_all(&cert).unwrap();
+    let clip = clip(folder.path(), "a.mkv", (320, 180), 25, H264);
+    let server = Rtsp::start(Serving { clip, auth: None, tls: Some(pem) }, free_port());
+    let careful = start(&server.url(), options());
+    fails_for(&careful, Reason::Tls, SOON);
+    stop(careful);
+    let careless = start(&server.url(), LiveOptions { tls_insecure: true, ..options() });
+    frames(&careless, 5);
+    stop(careless);
+}
+
+#[test]
+fn a_file_at_its_own_pace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = clip(folder.path(), "a.mkv", (160, 120), 25, H264);
+    let once = LiveSource::start(Address::file(&path), LiveOptions { keep: Keep::All(4), ..options() }).unwrap();
+    let begun = Instant::now();
+    let count = once.frames().iter().count();
+    assert_eq!(count, 100);
+    assert!((3.5..5.5).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    assert_eq!(once.health(), Health::Ended);
+    assert_eq!(once.counters().dropped, 0);
+    stop(once);
+
+    // As fast as it goes, and nothing is lost although nobody hurries.
+    let fast = LiveOptions { keep: Keep::All(4), realtime: false, ..options() };
+    let fast = LiveSource::start(Address::file(&path), fast).unwrap();
+    thread::sleep(Duration::from_millis(700));
+    assert_eq!((fast.frames().iter().count(), fast.counters().dropped), (100, 0));
+    stop(fast);
+
+    let over = LiveSource::start(Address::file(&path), LiveOptions { repeat: true, ..options() }).unwrap();
+    let begun = Instant::now();
+    frames(&over, 130);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(over.counters().reconnects.is_empty());
+    stop(over);
+}
+
+#[test]
+fn the_newest_frame_wins() {
+    let source = start("test", options());
+    frames(&source, 1);
+    thread::sleep(Duration::from_secs(2));
+    let next = frames(&source, 2);
+    let age = now() - next[1].pts();
+    println!("age {age:?}, {:?}", source.counters());
+    assert!(age < Duration::from_millis(250), "{age:?}");
+    assert!(source.counters().dropped > 30);
+    stop(source);
+}
+
+#[test]
+fn a_camera_that_is_not_there() {
+    let source = start("/dev/video97", options());
+    assert!(fails_for(&source, Reason::Device, SOON).contains("--list"));
+    stop(source);
+    let source = start("No Such Camera", options());
+    assert!(fails_for(&source, Reason::Device, SOON).contains("No Such Camera"));
+    stop(source);
+    let e = LiveSource::start("no/such/file.mp4".parse().unwrap(), options()).err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Input);
+}
+
+/// A live source with the formats of a webcam in place of the camera.
+#[test]
+fn what_a_camera_delivers_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = "videotestsrc name=input is-live=true ! video/x-raw,format=YUY2,framerate=30/1,width={640,320},height={480,240}";
+    let jpeg =
+        "videotestsrc name=input is-live=true ! video/x-raw,width={1280,640},height={720,360},framerate=30/1 ! jpegenc";
+    let table = [
+        (raw, None, (640, 480)),
+        (raw, Some((320, 240)), (320, 240)),
+        (jpeg, None, (1280, 720)),
+        (jpeg, Some((640, 360)), (640, 360)),
+        // It cannot do that: scaled here.
+        (jpeg, Some((400, 300)), (400, 300)),
+    ];
+    for (stand_in, size, expected) in table {
+        let path = folder.path().join("camera.toml");
+        let text = format!("[live.source]\ncamera = \"{stand_in} ! capsfilter name=wish ! decodebin name=decode\"\n");
+        std::fs::write(&path, text).unwrap();
+        let description = Description::load(&path).unwrap();
+        let source = start("0", LiveOptions { description, size, ..options() });
+        let format = Arc::clone(frames(&source, 5)[4].format());
+        assert_eq!((format.width(), format.height()), expected, "{stand_in}");
+        stop(source);
+    }
+}
+
+#[test]
+fn options_change_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
+    let source = start(&server.url(), options());
+    frames(&source, 5);
+    source.set_options(LiveOptions { transport: Transport::Udp, ..options() });
+    assert!(within(SOON, || source.counters().reconnects.contains_key(&Reason::Changed)).is_some());
+    assert!(within(SOON, || matches!(source.health(), Health::Up { .. })).is_some());
+    frames(&source, 5);
+    stop(source);
+}
