@@ -1,0 +1,274 @@
+//! A stream pushed to another RTSP server, which may come and go.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use url::Url;
+
+use super::broadcast::Broadcast;
+use super::clock;
+use super::feed::{Feed, OutputHealth, put_away};
+use super::publish::credentials;
+use crate::video::bus::Heard;
+use crate::video::description::{self, Description, named};
+use crate::video::error::{Result, VideoError};
+
+/// How a stream is pushed.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// By UDP; otherwise over the TCP connection itself, which passes every firewall.
+    pub udp: bool,
+    /// The pause after the first failure; it doubles with each more.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+    /// How the pipeline is put together.
+    pub description: Description,
+}
+
+impl PushOptions {
+    /// TCP, pauses from one to thirty seconds, the built-in description.
+    ///
+    /// # Errors
+    /// See [`Description::built_in`].
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            udp: false,
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(30),
+            description: Description::built_in()?,
+        })
+    }
+}
+
+/// Sends a stream to another server, and connects again for ever. Dropping it ends that.
+#[derive(Debug)]
+pub struct Pusher {
+    url: String,
+    health: Arc<Mutex<OutputHealth>>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Packets that wait for a connection with hiccups: some seconds.
+const ROOM: usize = 128;
+/// How long one look for a packet takes.
+const POLL: Duration = Duration::from_millis(100);
+const NO_ROOM: Duration = Duration::from_millis(5);
+/// How long a server may take to accept the stream, or to take more of it.
+const STALL: Duration = Duration::from_secs(10);
+/// A connection that lasted so long makes the next pause a short one.
+const LASTED: Duration = Duration::from_secs(10);
+/// How long letting go of a connection may take, and the end in all.
+const LET_GO: Duration = Duration::from_millis(1500);
+const STOP: Duration = Duration::from_secs(2);
+
+impl Pusher {
+    /// Pushes a stream to `rtsp[s]://[user:password@]host[:port]/path`.
+    ///
+    /// # Errors
+    /// Of kind `Usage`: no such address, or rtspclientsink is not installed. A server that is not
+    /// there is not an error: [`health`](Self::health) tells of it.
+    pub fn start(url: &str, broadcast: &Broadcast, options: PushOptions) -> Result<Self> {
+        crate::video::init()?;
+        let wrong = |why: String| {
+            VideoError::usage(
+                format!("the stream cannot be pushed there: {why}"),
+                "write rtsp://[user:password@]host:port/name",
+            )
+        };
+        // The text itself is never shown: it may hold a password.
+        let mut target = Url::parse(url).map_err(|e| wrong(format!("the address is not understood ({e})")))?;
+        if !matches!(target.scheme(), "rtsp" | "rtsps") || target.host().is_none() {
+            return Err(wrong(format!("{}:// is not rtsp://host", target.scheme())));
+        }
+        if gst::ElementFactory::find("rtspclientsink").is_none() {
+            return Err(VideoError::usage(
+                "the GStreamer element rtspclientsink is not installed",
+                "install gstreamer1.0-rtsp",
+            ));
+        }
+        let login = credentials(&target);
+        let _ = target.set_username("");
+        let _ = target.set_password(None);
+        let health = Arc::new(Mutex::new(OutputHealth::Starting));
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let work = Work {
+            url: target.to_string(),
+            login,
+            broadcast: broadcast.clone(),
+            options,
+            health: Arc::clone(&health),
+            stopped,
+        };
+        let thread = std::thread::Builder::new().name("push".into()).spawn(move || work.run()).map_err(|e| {
+            VideoError::run("no thread for the pushed stream can be started", "close other programs").because(e)
+        })?;
+        Ok(Self { url: target.to_string(), health, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> OutputHealth {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where it pushes to, without credentials.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Pusher {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let until = Instant::now() + STOP;
+        if let Some(thread) = self.thread.take() {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(NO_ROOM);
+            }
+            match thread.is_finished() {
+                true => drop(thread.join()),
+                false => tracing::warn!(url = %self.url, "a pushed stream does not end and is left behind"),
+            }
+        }
+    }
+}
+
+/// The pusher, seen from its own thread.
+struct Work {
+    url: String,
+    login: Option<(String, String)>,
+    broadcast: Broadcast,
+    options: PushOptions,
+    health: Arc<Mutex<OutputHealth>>,
+    stopped: Receiver<()>,
+}
+
+impl Work {
+    fn run(self) {
+        let mut pause = self.options.first_pause;
+        loop {
+            let begun = Instant::now();
+            let Err(why) = self.connect() else { return };
+            tracing::warn!(url = %self.url, "not pushing: {why}");
+            let was_up = matches!(*self.health(), OutputHealth::Up { .. });
+            self.health().down(why);
+            if was_up && begun.elapsed() >= LASTED {
+                pause = self.options.first_pause;
+            }
+            // Spread, so that many streams do not come back all at once.
+            let spread = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+            if self.stopped.recv_timeout(spread) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+            pause = (pause * 2).min(self.options.longest_pause);
+        }
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, OutputHealth> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// One connection, until it is stopped or the stream ends.
+    ///
+    /// # Errors
+    /// Why it broke off.
+    fn connect(&self) -> std::result::Result<(), String> {
+        let subscription = self.broadcast.subscribe(ROOM);
+        // Without packets there is nothing to announce, and the server would hang up.
+        let mut next = None;
+        while next.is_none() {
+            if self.is_stopped() || subscription.ended() {
+                return Ok(());
+            }
+            next = subscription.next(POLL);
+        }
+        let mut connection = Connection::open(self).map_err(|e| format!("{e}; {}", e.hint()))?;
+        let mut moved = Instant::now();
+        loop {
+            if self.is_stopped() || subscription.ended() {
+                return Ok(());
+            }
+            connection.check()?;
+            if connection.recording {
+                self.health().up();
+            }
+            if !connection.feed.has_room() {
+                if moved.elapsed() > STALL {
+                    return Err(format!("the server has taken nothing for {} s", STALL.as_secs()));
+                }
+                std::thread::sleep(NO_ROOM);
+                continue;
+            }
+            moved = Instant::now();
+            let Some(packet) = next.take().or_else(|| subscription.next(POLL)) else { continue };
+            if !connection.feed.push(packet) {
+                connection.heard.listen(&connection.bus, gst::ClockTime::from_mseconds(100));
+                connection.check()?;
+                return Err("the connection takes no more".into());
+            }
+        }
+    }
+}
+
+/// A connection to the server, and the pipeline that feeds it.
+struct Connection {
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    heard: Heard,
+    feed: Feed,
+    /// The server has accepted the stream.
+    recording: bool,
+}
+
+impl Connection {
+    fn open(work: &Work) -> Result<Self> {
+        let text = &work.options.description.live.outputs;
+        let pipeline = description::pipeline(&format!("{} ! {}", text.packets, text.push))?;
+        clock::join(&pipeline);
+        let target: gst::Element = named(&pipeline, "target")?;
+        target.set_property("location", &work.url);
+        target.set_property_from_str("protocols", if work.options.udp { "udp" } else { "tcp" });
+        if let Some((user, password)) = &work.login {
+            target.set_property("user-id", user);
+            target.set_property("user-pw", password);
+        }
+        let packets: gst_app::AppSrc = named(&pipeline, "packets")?;
+        let bus =
+            pipeline.bus().ok_or_else(|| VideoError::run("a pipeline has no bus", "this is a fault of GStreamer"))?;
+        let feed = Feed::new(packets, Duration::ZERO);
+        let connection = Self { pipeline, bus, heard: Heard::default(), feed, recording: false };
+        connection
+            .pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|e| VideoError::run("the connection cannot be begun", "try again").because(e))?;
+        Ok(connection)
+    }
+
+    /// What the pipeline says.
+    fn check(&mut self) -> std::result::Result<(), String> {
+        self.heard.listen(&self.bus, gst::ClockTime::ZERO);
+        // The sink holds its state change back until the server has agreed to record.
+        self.recording |= self.pipeline.state(gst::ClockTime::ZERO).1 == gst::State::Playing;
+        match &self.heard.error {
+            Some((e, _)) => Err(e.message().trim().to_owned()),
+            None if self.heard.eos => Err("the server ended the stream".into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        put_away(&self.pipeline, LET_GO);
+    }
+}

@@ -1,0 +1,560 @@
+//! A stream recorded into files of a length, of which the oldest go.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::broadcast::{Broadcast, Packet, Subscription};
+use super::clock;
+use super::feed::{Feed, OutputHealth, put_away};
+use crate::video::bus::Heard;
+use crate::video::description::{self, Description, named};
+use crate::video::error::{Result, VideoError};
+
+/// Where and how long a stream is recorded.
+#[derive(Debug, Clone)]
+pub struct RecordOptions {
+    /// The folder; it is made where it is missing.
+    pub dir: PathBuf,
+    /// Length of a file, up to the next key frame.
+    pub segment: Duration,
+    /// Files that ended longer ago are removed; `None`: none for its age.
+    pub keep: Option<Duration>,
+    /// What the files of this stream may take in all; `None`: as much as there is.
+    pub keep_bytes: Option<u64>,
+    /// How long to wait after a failure before the next attempt.
+    pub retry: Duration,
+    /// How the pipeline is put together.
+    pub description: Description,
+}
+
+impl RecordOptions {
+    /// Files of ten minutes, none removed, an attempt every five seconds, the built-in description.
+    ///
+    /// # Errors
+    /// See [`Description::built_in`].
+    pub fn new(dir: impl Into<PathBuf>) -> Result<Self> {
+        Ok(Self {
+            dir: dir.into(),
+            segment: Duration::from_secs(600),
+            keep: None,
+            keep_bytes: None,
+            retry: Duration::from_secs(5),
+            description: Description::built_in()?,
+        })
+    }
+}
+
+/// What a recorder has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecordCounters {
+    /// Files begun.
+    pub files: u64,
+    /// Files removed at the limits.
+    pub removed: u64,
+    /// Packets written.
+    pub packets: u64,
+    /// Packets that could not be written, or not be waited for.
+    pub dropped: u64,
+}
+
+/// The recorder of one stream. Dropping it ends the file properly.
+#[derive(Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    health: Mutex<OutputHealth>,
+    file: Mutex<Option<PathBuf>>,
+    files: AtomicU64,
+    removed: AtomicU64,
+    packets: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Packets that may wait while the disk is slow: some seconds.
+const ROOM: usize = 256;
+/// How long one look for a packet takes.
+const POLL: Duration = Duration::from_millis(100);
+const NO_ROOM: Duration = Duration::from_millis(5);
+/// How long the disk may take nothing.
+const STALL: Duration = Duration::from_secs(10);
+/// How long the end of a file may take, and letting go of it.
+const CLOSE: Duration = Duration::from_millis(1200);
+const LET_GO: Duration = Duration::from_millis(300);
+/// How long [`Recorder::stop`] may take in all.
+const STOP: Duration = Duration::from_secs(2);
+/// How often the limits are looked after, besides at each new file.
+const TIDY: Duration = Duration::from_secs(10);
+/// A file that plays so far is taken for a recording that works.
+const WORKS: Duration = Duration::from_secs(1);
+/// Bytes that must go into the folder before a recording is begun.
+const TRIAL: usize = 1 << 20;
+/// A file no larger holds a header and no pictures.
+const HEADER: u64 = 2048;
+const EXTENSION: &str = "mp4";
+
+impl Recorder {
+    /// Records a stream from its next key frame on, into files named `{stream}-{UTC}.mp4`.
+    ///
+    /// # Errors
+    /// Of kind `Usage`: files of less than a second. A folder that cannot be written is not an
+    /// error: [`health`](Self::health) tells of it, and it is tried again for ever.
+    pub fn start(stream: &str, broadcast: &Broadcast, options: RecordOptions) -> Result<Self> {
+        crate::video::init()?;
+        if options.segment < Duration::from_secs(1) {
+            return Err(VideoError::usage(
+                format!("recordings of {:?} are too short", options.segment),
+                "write --segment 10m, or at least 1s",
+            ));
+        }
+        let shared = Arc::new(Shared {
+            health: Mutex::new(OutputHealth::Starting),
+            file: Mutex::default(),
+            files: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
+            packets: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        });
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let work = Work {
+            stream: file_name(stream),
+            broadcast: broadcast.clone(),
+            subscription: broadcast.subscribe(ROOM),
+            options,
+            shared: Arc::clone(&shared),
+            stopped,
+            overflowed: 0,
+        };
+        let thread = std::thread::Builder::new().name("record".into()).spawn(move || work.run()).map_err(|e| {
+            VideoError::run("no thread for the recorder can be started", "close other programs").because(e)
+        })?;
+        Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> OutputHealth {
+        lock(&self.shared.health).clone()
+    }
+
+    /// The file that is being written.
+    pub fn file(&self) -> Option<PathBuf> {
+        lock(&self.shared.file).clone()
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> RecordCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RecordCounters {
+            files: read(&self.shared.files),
+            removed: read(&self.shared.removed),
+            packets: read(&self.shared.packets),
+            dropped: read(&self.shared.dropped),
+        }
+    }
+
+    /// Ends the file properly, within two seconds.
+    pub fn stop(self) {}
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let until = Instant::now() + STOP;
+        if let Some(thread) = self.thread.take() {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(NO_ROOM);
+            }
+            match thread.is_finished() {
+                true => drop(thread.join()),
+                false => tracing::warn!("a recording does not end and is left behind; it plays up to its last second"),
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The recorder, seen from its own thread.
+struct Work {
+    stream: String,
+    broadcast: Broadcast,
+    subscription: Subscription,
+    options: RecordOptions,
+    shared: Arc<Shared>,
+    stopped: Receiver<()>,
+    /// Drops of the subscription that were counted already.
+    overflowed: u64,
+}
+
+impl Work {
+    fn run(mut self) {
+        while let Err(why) = self.record() {
+            *lock(&self.shared.file) = None;
+            tracing::warn!(stream = %self.stream, "not recording: {why}");
+            lock(&self.shared.health).down(why);
+            let until = Instant::now() + self.options.retry;
+            while Instant::now() < until {
+                if self.is_stopped() {
+                    return;
+                }
+                if self.next().is_some() {
+                    self.count_drop(1);
+                }
+            }
+            self.broadcast.want_key();
+        }
+        *lock(&self.shared.file) = None;
+    }
+
+    /// Records until it is stopped or the stream ends.
+    ///
+    /// # Errors
+    /// Why it cannot go on.
+    fn record(&mut self) -> std::result::Result<(), String> {
+        let dir = self.options.dir.clone();
+        std::fs::create_dir_all(&dir).map_err(|e| format!("{} cannot be made: {e}", dir.display()))?;
+        self.tidy(None);
+        try_out(&dir).map_err(|e| match e.kind() {
+            std::io::ErrorKind::StorageFull => format!("the disk of {} is full", dir.display()),
+            _ => format!("{} cannot be written: {e}", dir.display()),
+        })?;
+        let mut current: Option<Segment> = None;
+        let mut tidied = Instant::now();
+        loop {
+            if self.is_stopped() || self.subscription.ended() {
+                return current.map_or(Ok(()), Segment::finish);
+            }
+            if let Some(segment) = &mut current {
+                segment.check()?;
+            }
+            if tidied.elapsed() >= TIDY {
+                self.tidy(current.as_ref());
+                tidied = Instant::now();
+            }
+            let Some(packet) = self.next() else { continue };
+            let length = current.as_ref().map(|segment| packet.pts().saturating_sub(segment.begin));
+            if packet.is_key() && length.is_none_or(|length| length >= self.options.segment) {
+                current.take().map_or(Ok(()), Segment::finish)?;
+                let segment = self.begin(&packet)?;
+                self.tidy(Some(&segment));
+                current = Some(segment);
+            }
+            match &mut current {
+                Some(segment) => {
+                    segment.push(packet, &self.stopped)?;
+                    self.shared.packets.fetch_add(1, Ordering::Relaxed);
+                    if length.is_some_and(|length| length >= WORKS) {
+                        lock(&self.shared.health).up();
+                    }
+                }
+                // Nothing can be seen before the first key frame.
+                None => self.count_drop(1),
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// The next packet, if there is one soon; what the subscription dropped is counted along.
+    fn next(&mut self) -> Option<Packet> {
+        let packet = self.subscription.next(POLL);
+        let dropped = self.subscription.dropped();
+        self.count_drop(dropped - self.overflowed);
+        self.overflowed = dropped;
+        if packet.is_none() && self.subscription.ended() {
+            // An ended subscription answers at once.
+            std::thread::sleep(NO_ROOM);
+        }
+        packet
+    }
+
+    fn count_drop(&self, packets: u64) {
+        self.shared.dropped.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// A new file, named by the moment of its first picture.
+    fn begin(&self, first: &Packet) -> std::result::Result<Segment, String> {
+        let age = clock::now().saturating_sub(first.pts());
+        let path = free_path(&self.options.dir, &self.stream, SystemTime::now() - age);
+        let segment = Segment::open(path, first.pts(), &self.options.description)?;
+        self.shared.files.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.shared.file) = Some(segment.path.clone());
+        Ok(segment)
+    }
+
+    /// Removes the oldest files of this stream at the limits, and says so.
+    fn tidy(&self, current: Option<&Segment>) {
+        let files = match files_of(&self.options.dir, &self.stream) {
+            Ok(files) => files,
+            Err(e) => {
+                tracing::warn!(stream = %self.stream, "{} cannot be listed: {e}", self.options.dir.display());
+                return;
+            }
+        };
+        for (path, why) in too_many(files, &self.options, SystemTime::now()) {
+            if current.is_some_and(|segment| segment.path == path) {
+                continue;
+            }
+            match std::fs::remove_file(&path) {
+                Ok(()) => {
+                    self.shared.removed.fetch_add(1, Ordering::Relaxed);
+                    tracing::info!(stream = %self.stream, file = %path.display(), "old recording removed: {why}");
+                }
+                Err(e) => tracing::warn!(stream = %self.stream, "{} cannot be removed: {e}", path.display()),
+            }
+        }
+    }
+}
+
+/// One file being written, by a pipeline of its own.
+struct Segment {
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    heard: Heard,
+    feed: Feed,
+    path: PathBuf,
+    begin: Duration,
+    whole: bool,
+}
+
+impl Segment {
+    fn open(path: PathBuf, begin: Duration, description: &Description) -> std::result::Result<Self, String> {
+        let text = &description.live.outputs;
+        let built = || -> Result<_> {
+            let pipeline = description::pipeline(&format!("{} ! {}", text.packets, text.record))?;
+            let output: gst::Element = named(&pipeline, "output")?;
+            output.set_property("location", &path);
+            let packets: gst_app::AppSrc = named(&pipeline, "packets")?;
+            let bus = pipeline
+                .bus()
+                .ok_or_else(|| VideoError::run("a pipeline has no bus", "this is a fault of GStreamer"))?;
+            Ok((pipeline, packets, bus))
+        };
+        let (pipeline, packets, bus) = built().map_err(|e| format!("{e}; {}", e.hint()))?;
+        let feed = Feed::new(packets, begin);
+        let mut segment = Self { pipeline, bus, heard: Heard::default(), feed, path, begin, whole: false };
+        if segment.pipeline.set_state(gst::State::Playing).is_err() {
+            segment.check()?;
+            return Err(format!("{} cannot be begun", segment.path.display()));
+        }
+        Ok(segment)
+    }
+
+    fn push(&mut self, packet: Packet, stopped: &Receiver<()>) -> std::result::Result<(), String> {
+        let until = Instant::now() + STALL;
+        while !self.feed.has_room() {
+            self.check()?;
+            if Instant::now() > until {
+                return Err(format!("the disk of {} has stood still for {} s", self.path.display(), STALL.as_secs()));
+            }
+            if stopped.recv_timeout(NO_ROOM) == Err(RecvTimeoutError::Disconnected) {
+                return Ok(());
+            }
+        }
+        match self.feed.push(packet) {
+            true => Ok(()),
+            false => {
+                self.heard.listen(&self.bus, gst::ClockTime::from_mseconds(100));
+                self.check()?;
+                Err(format!("{} cannot be written", self.path.display()))
+            }
+        }
+    }
+
+    /// What the pipeline says.
+    fn check(&mut self) -> std::result::Result<(), String> {
+        self.heard.listen(&self.bus, gst::ClockTime::ZERO);
+        match &self.heard.error {
+            Some((e, _)) if e.kind() == Some(gst::ResourceError::NoSpaceLeft) => {
+                Err(format!("the disk is full while {} is written", self.path.display()))
+            }
+            Some((e, from)) => Err(format!("{} cannot be written: {} ({from})", self.path.display(), e.message())),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the file properly.
+    fn finish(mut self) -> std::result::Result<(), String> {
+        self.feed.end();
+        let until = Instant::now() + CLOSE;
+        while !self.heard.eos && Instant::now() < until {
+            self.heard.listen(&self.bus, gst::ClockTime::from_mseconds(20));
+            self.check()?;
+        }
+        self.whole = self.heard.eos;
+        match self.whole {
+            true => Ok(()),
+            false => Err(format!("{} did not end in time; it plays up to its last second", self.path.display())),
+        }
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        put_away(&self.pipeline, LET_GO);
+        // A failed attempt leaves no empty file behind.
+        if !self.whole && std::fs::metadata(&self.path).is_ok_and(|m| m.len() <= HEADER) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether the folder takes files, and some more bytes. Leaves nothing behind.
+fn try_out(dir: &Path) -> std::io::Result<()> {
+    use std::io::Write;
+    tempfile::tempfile_in(dir)?.write_all(&vec![0; TRIAL])
+}
+
+/// A stream's name as part of a file's name.
+fn file_name(stream: &str) -> String {
+    let fit = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = stream.chars().take(100).map(fit).collect();
+    match name.trim_start_matches('.') {
+        "" => "stream".into(),
+        name => name.into(),
+    }
+}
+
+/// `{stream}-20261123T215800Z.mp4`, with `-2`, `-3`, … where that is taken.
+fn free_path(dir: &Path, stream: &str, begin: SystemTime) -> PathBuf {
+    let stamp: String =
+        humantime::format_rfc3339_seconds(begin).to_string().chars().filter(|c| !"-:".contains(*c)).collect();
+    let nth = |n: u32| match n {
+        1 => dir.join(format!("{stream}-{stamp}.{EXTENSION}")),
+        n => dir.join(format!("{stream}-{stamp}-{n}.{EXTENSION}")),
+    };
+    (1..1000).map(nth).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| nth(1000))
+}
+
+/// A recorded file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Recorded {
+    /// When it began, and which one of that second: the order of age.
+    begin: (String, u32),
+    path: PathBuf,
+    ended: SystemTime,
+    bytes: u64,
+}
+
+/// When a file began, if it is one of this stream.
+fn begin_of(name: &str, stream: &str) -> Option<(String, u32)> {
+    let rest = name.strip_prefix(stream)?.strip_prefix('-')?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
+    let (stamp, nth) = match rest.split_once('-') {
+        Some((stamp, nth)) => (stamp, nth.parse().ok()?),
+        None => (rest, 1),
+    };
+    let shape = "00000000T000000Z";
+    let fits = stamp.len() == shape.len()
+        && stamp.bytes().zip(shape.bytes()).all(|(c, s)| if s == b'0' { c.is_ascii_digit() } else { c == s });
+    fits.then(|| (stamp.to_owned(), nth))
+}
+
+/// The files of a stream, the oldest first.
+fn files_of(dir: &Path, stream: &str) -> std::io::Result<Vec<Recorded>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let begin = entry.file_name().to_str().and_then(|name| begin_of(name, stream));
+        // What vanishes meanwhile is not ours to remove.
+        let (Some(begin), Ok(meta)) = (begin, entry.metadata()) else { continue };
+        if meta.is_file() {
+            let ended = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            files.push(Recorded { begin, path: entry.path(), ended, bytes: meta.len() });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Which files go, the oldest first, and why. The newest always stays.
+fn too_many(files: Vec<Recorded>, options: &RecordOptions, now: SystemTime) -> Vec<(PathBuf, &'static str)> {
+    let mut bytes: u64 = files.iter().map(|f| f.bytes).sum();
+    let mut gone = Vec::new();
+    let newest = files.len().saturating_sub(1);
+    for file in files.into_iter().take(newest) {
+        let age = now.duration_since(file.ended).unwrap_or_default();
+        let why = match (options.keep, options.keep_bytes) {
+            (Some(keep), _) if age > keep => "it is older than --keep",
+            (_, Some(most)) if bytes > most => "the recordings are larger than --keep-bytes",
+            _ => continue,
+        };
+        bytes -= file.bytes;
+        gone.push((file.path, why));
+    }
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_this_stream_are_its_own() {
+        let own = ["cam-20261123T215800Z.mp4", "cam-20261123T215800Z-2.mp4"];
+        let others = [
+            "cam-2-20261123T215800Z.mp4",
+            "cam-20261123T215800Z.mkv",
+            "cam-holiday.mp4",
+            "cam2-20261123T215800Z.mp4",
+            "cam-20261123T215800Zx.mp4",
+            "cam-é0261123T215800Z.mp4",
+        ];
+        assert!(own.iter().all(|name| begin_of(name, "cam").is_some()));
+        assert!(others.iter().all(|name| begin_of(name, "cam").is_none()));
+        assert_eq!(file_name("../a b/ç"), "_a_b_ç");
+        assert_eq!(file_name(".."), "stream");
+    }
+
+    #[test]
+    fn a_name_says_when_it_began_and_never_replaces_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
+        let first = free_path(dir.path(), "cam", at);
+        assert!(first.ends_with("cam-20231114T221320Z.mp4"), "{first:?}");
+        std::fs::write(&first, "").unwrap();
+        let second = free_path(dir.path(), "cam", at);
+        assert!(second.ends_with("cam-20231114T221320Z-2.mp4"), "{second:?}");
+        std::fs::write(&second, "").unwrap();
+        let files = files_of(dir.path(), "cam").unwrap();
+        assert_eq!(files.into_iter().map(|f| f.path).collect::<Vec<_>>(), [first, second]);
+    }
+
+    #[test]
+    fn the_oldest_go_at_either_limit_and_the_newest_stays() {
+        let now = SystemTime::now();
+        let file = |n: u32, minutes: u64| Recorded {
+            begin: ("x".into(), n),
+            path: n.to_string().into(),
+            ended: now - Duration::from_secs(60 * minutes),
+            bytes: 10,
+        };
+        let files = vec![file(1, 90), file(2, 30), file(3, 10), file(4, 0)];
+        let mut options = RecordOptions::new(".").unwrap();
+        let gone = |options: &RecordOptions| {
+            too_many(files.clone(), options, now).into_iter().map(|(p, _)| p.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(gone(&options), Vec::<String>::new());
+        options.keep = Some(Duration::from_secs(3600));
+        assert_eq!(gone(&options), ["1"]);
+        options.keep_bytes = Some(25);
+        assert_eq!(gone(&options), ["1", "2"]);
+        options.keep_bytes = Some(0);
+        assert_eq!(gone(&options), ["1", "2", "3"]);
+    }
+}
