@@ -54,7 +54,7 @@ impl ClassifierError {
 }
 
 /// A model with all that is said of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Classifier {
     /// The file's name without its extension, or `shapes` for the built-in one.
     pub name: String,
@@ -144,6 +144,24 @@ impl Classifier {
     /// As [`Classifier::prepare`].
     pub fn prepare_for_tensors(self) -> Result<Prepared, ClassifierError> {
         self.prepare_with(None)
+    }
+
+    /// The same, explained at another layer; `None`: the one that its flags name, or the default.
+    #[must_use]
+    pub fn with_layer(mut self, layer: Option<&str>) -> Self {
+        if let Some(layer) = layer {
+            self.flags.layer = Some(layer.to_owned());
+        }
+        self
+    }
+
+    /// The layers that can be explained, and what else is known of the model.
+    ///
+    /// # Errors
+    /// As [`Classifier::prepare`].
+    pub fn inspect(&self) -> Result<explain::Inspection, ClassifierError> {
+        let input_size = self.flags.input_size.map(|s| (s.width, s.height));
+        Ok(explain::inspect(&self.model, &explain::Options { input_size, ..explain::Options::default() })?)
     }
 
     fn prepare_with(self, preprocess: Option<Preprocess>) -> Result<Prepared, ClassifierError> {

@@ -19,4 +19,5 @@ pub use error::EngineError;
 pub use explanation::{ClassMap, Explanation, Prediction};
 pub use runtime::{library_path, library_version};
 pub use session::{Input, Session, SessionOptions, explain_tensor};
-pub use workers::{Engine, EngineOptions, Job, Outcome, Work};
+pub(crate) use workers::panic_text;
+pub use workers::{BATCH_STEPS, Engine, EngineOptions, Job, Outcome, Seat, Work};

@@ -1,13 +1,17 @@
 //! Workers: each with its own session, all fed from one bounded channel.
+//!
+//! A recorded file waits for room in the channel ([`Engine::submit`]). Live streams never wait: each has
+//! a [`Seat`], which says how many of its frames may be under way. The channel is first in, first out,
+//! so streams that always hold a frame in it are served in turn, and no scheduler is needed.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::session::{Input, Session, SessionOptions};
 use super::{Device, EngineError, Explanation};
@@ -20,12 +24,14 @@ pub struct EngineOptions {
     pub threads: usize,
     /// How long a worker waits for a batch to fill after its first frame.
     pub deadline: Duration,
+    /// Jobs that may wait at least; 0: as many as keep the workers busy.
+    pub room: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { device: Device::Auto, threads, deadline: Duration::from_millis(1) }
+        Self { device: Device::Auto, threads, deadline: Duration::from_millis(1), room: 0 }
     }
 }
 
@@ -55,15 +61,44 @@ pub struct Work {
     pub frames: u64,
     /// Runs of the model.
     pub runs: u64,
+    /// Runs that succeeded, by the number of frames in them: at `n` those with more than 2ⁿ⁻¹, up to 2ⁿ.
+    pub batches: [u64; BATCH_STEPS],
     /// Time spent in runs, summed over workers.
     pub busy: Duration,
+    /// Frames that wait in the channel.
+    pub queued: usize,
 }
+
+/// Batches of 1, 2, 4, … 256 frames; larger ones count with the last.
+pub const BATCH_STEPS: usize = 9;
 
 #[derive(Default)]
 struct Counters {
     frames: AtomicU64,
     runs: AtomicU64,
+    batches: [AtomicU64; BATCH_STEPS],
     busy_ns: AtomicU64,
+}
+
+/// A live stream's place at an engine; dropping it gives the place up.
+pub struct Seat {
+    weight: usize,
+    seated: Arc<AtomicUsize>,
+    slots: usize,
+}
+
+impl Seat {
+    /// How many of the stream's frames may be under way: its share of the engine by weight, at least one.
+    pub fn share(&self) -> usize {
+        let seated = self.seated.load(Relaxed).max(self.weight);
+        (self.slots * self.weight / seated).max(self.weight)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seated.fetch_sub(self.weight, Relaxed);
+    }
 }
 
 /// A running engine. Dropping it lets the workers finish what is queued and joins them.
@@ -75,6 +110,8 @@ pub struct Engine {
     passed_over: Vec<(Device, String)>,
     batch: usize,
     frame_size: (usize, usize),
+    /// The weights of all seats together.
+    seated: Arc<AtomicUsize>,
 }
 
 /// On the CPU one-threaded workers beat one many-threaded run when frames queue up, but each holds
@@ -100,7 +137,7 @@ impl Engine {
             sessions.push(Session::start(model, &SessionOptions { device, threads: per_worker })?);
         }
 
-        let (jobs, queue) = bounded::<Job>(count * batch);
+        let (jobs, queue) = bounded::<Job>(options.room.max(count * batch));
         let counters = Arc::new(Counters::default());
         let mut workers = Vec::with_capacity(count);
         for (index, session) in sessions.into_iter().enumerate() {
@@ -111,7 +148,8 @@ impl Engine {
                 .map_err(|e| EngineError::Worker(format!("its thread does not start: {e}")))?;
             workers.push(worker);
         }
-        Ok(Self { jobs: Some(jobs), workers, counters, device, passed_over, batch, frame_size })
+        let seated = Arc::default();
+        Ok(Self { jobs: Some(jobs), workers, counters, device, passed_over, batch, frame_size, seated })
     }
 
     /// The device it runs on; never [`Device::Auto`].
@@ -143,11 +181,37 @@ impl Engine {
         self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
     }
 
+    /// Queues a frame if there is room at once; gives it back if not, or if every worker is gone: then
+    /// [`Engine::is_alive`] says so.
+    ///
+    /// # Errors
+    /// The job itself.
+    pub fn try_submit(&self, job: Job) -> Result<(), Job> {
+        let Some(jobs) = &self.jobs else { return Err(job) };
+        jobs.try_send(job).map_err(|e| match e {
+            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        })
+    }
+
+    /// Whether any worker is left.
+    pub fn is_alive(&self) -> bool {
+        self.workers.iter().any(|worker| !worker.is_finished())
+    }
+
+    /// A place for a live stream; `weight` (at least 1) is its share against the other streams'.
+    pub fn seat(&self, weight: usize) -> Seat {
+        let weight = weight.max(1);
+        self.seated.fetch_add(weight, Relaxed);
+        Seat { weight, seated: Arc::clone(&self.seated), slots: self.workers.len() * self.batch }
+    }
+
     /// What it has done so far.
     pub fn work(&self) -> Work {
         Work {
+            queued: self.jobs.as_ref().map_or(0, Sender::len),
             frames: self.counters.frames.load(Relaxed),
             runs: self.counters.runs.load(Relaxed),
+            batches: self.counters.batches.each_ref().map(|count| count.load(Relaxed)),
             busy: Duration::from_nanos(self.counters.busy_ns.load(Relaxed)),
         }
     }
@@ -193,6 +257,7 @@ fn serve(mut session: impl Run, queue: &Receiver<Job>, deadline: Duration, count
         match result {
             Ok(Ok(explanations)) => {
                 counters.frames.fetch_add(jobs.len() as u64, Relaxed);
+                counters.batches[batch_step(jobs.len())].fetch_add(1, Relaxed);
                 for (job, explanation) in jobs.into_iter().zip(explanations) {
                     answer(job, Ok(explanation));
                 }
@@ -202,6 +267,11 @@ fn serve(mut session: impl Run, queue: &Receiver<Job>, deadline: Duration, count
             Err(panic) => return fail(jobs, EngineError::Worker(panic_text(&*panic))),
         }
     }
+}
+
+/// Where a batch of `frames` counts in [`Work::batches`].
+fn batch_step(frames: usize) -> usize {
+    (frames.max(1).next_power_of_two().trailing_zeros() as usize).min(BATCH_STEPS - 1)
 }
 
 /// Takes what is queued until the batch is full or `deadline` has passed since its first frame.
@@ -229,7 +299,8 @@ fn answer(job: Job, result: Result<Explanation, Arc<EngineError>>) {
     let _ = job.reply.send(Outcome { seq: job.seq, image: job.image, result });
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())
@@ -289,6 +360,30 @@ mod tests {
     fn every_frame_is_answered_by_its_own_result() {
         let found = outcomes(Fake { batch: 4, panics: false }, 11);
         assert!(found.iter().enumerate().all(|(n, r)| *r == Some(Ok(n as f32))), "{found:?}");
+    }
+
+    #[test]
+    fn batches_count_by_powers_of_two() {
+        for (frames, step) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (256, 8), (257, 8), (9999, 8)] {
+            assert_eq!(batch_step(frames), step, "{frames}");
+        }
+    }
+
+    #[test]
+    fn seats_share_the_slots_by_weight_and_nobody_is_left_without() {
+        let seated = Arc::new(AtomicUsize::new(0));
+        let seat = |weight| {
+            seated.fetch_add(weight, Relaxed);
+            Seat { weight, seated: Arc::clone(&seated), slots: 4 }
+        };
+        let alone = seat(1);
+        assert_eq!(alone.share(), 4);
+        let heavy = seat(3);
+        assert_eq!((alone.share(), heavy.share()), (1, 3));
+        let many: Vec<Seat> = (0..12).map(|_| seat(1)).collect();
+        assert!(many.iter().all(|s| s.share() == 1));
+        drop((many, heavy));
+        assert_eq!(alone.share(), 4);
     }
 
     #[test]

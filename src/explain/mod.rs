@@ -242,7 +242,7 @@ impl Known {
         };
         match layer::fit(graph, value, &self.path, &self.layouts) {
             Ok((layer, note)) => {
-                let target = Target { value, layer, reason: "named by the user".into() };
+                let target = Target { value, layer, reason: "asked for by name".into() };
                 Ok(Chosen { target, notes: seen.into_iter().chain(note).collect() })
             }
             Err(reason) => Err(ExplainError::UnfitLayer { name: name.into(), reason, nearest: nearest() }),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::events::{EventLog, FrameEvent, MapEvent, PredictionEvent, round};
+use super::events::{EventLog, FrameEvent, MapEvent, predictions};
 use super::{ClassCount, Seen, StageTimes, StreamError, Summary, Viewer};
 use crate::classifier::Labels;
 use crate::engine::{Engine, EngineError, Explanation, Job, Outcome};
@@ -66,10 +66,7 @@ pub fn annotate(
         }
         // Without these the feeder would wait for room for ever.
         drop((frames, outcomes, recycle));
-        let fed = feeder.join().unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-            Err(StreamError::Died(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()))
-        });
+        let fed = feeder.join().unwrap_or_else(|panic| Err(StreamError::died(&*panic)));
         (fed, painted)
     });
     // The reader's failure is the cause where there is one: the painter only misses what never came.
@@ -237,16 +234,10 @@ impl<'a, 'o> PaintLoop<'a, 'o> {
         events.write(&FrameEvent {
             stream: &self.options.name,
             frame: self.written,
+            time: None,
             pts_ns,
             map_pts_ns: pts_ns,
-            predictions: top
-                .iter()
-                .map(|p| PredictionEvent {
-                    class: p.class,
-                    label: self.options.labels.name(p.class),
-                    probability: round(f64::from(p.probability), 6),
-                })
-                .collect(),
+            predictions: predictions(&top, self.options.labels),
             maps: explanation
                 .maps
                 .iter()

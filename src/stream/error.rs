@@ -19,11 +19,16 @@ pub enum StreamError {
     #[error("the events cannot be written to {path}")]
     Events { path: PathBuf, source: std::io::Error },
     /// A thread of the stream panicked.
-    #[error("the stream's reader died: {0}")]
+    #[error("the stream died: {0}")]
     Died(String),
 }
 
 impl StreamError {
+    /// Of a panic.
+    pub(super) fn died(panic: &(dyn std::any::Any + Send)) -> Self {
+        Self::Died(crate::engine::panic_text(panic))
+    }
+
     /// What the user can do about it, one line.
     pub fn hint(&self) -> String {
         match self {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::StreamError;
+use crate::classifier::Labels;
+use crate::engine::Prediction;
 use crate::paint::HeatStats;
 
 /// What happened in one output frame.
@@ -15,6 +17,9 @@ pub struct FrameEvent<'a> {
     pub stream: &'a str,
     /// Number of the frame, from 0.
     pub frame: u64,
+    /// When it was shown (RFC 3339, UTC); of live streams only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
     pub pts_ns: Option<u64>,
     /// Time of the frame the map was made from.
     pub map_pts_ns: Option<u64>,
@@ -23,12 +28,23 @@ pub struct FrameEvent<'a> {
 }
 
 /// One of the most probable classes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PredictionEvent {
     pub class: usize,
     pub label: String,
     /// 0..=1, with six digits.
     pub probability: f64,
+}
+
+/// Predictions with their names.
+pub(super) fn predictions(top: &[Prediction], labels: &Labels) -> Vec<PredictionEvent> {
+    top.iter()
+        .map(|p| PredictionEvent {
+            class: p.class,
+            label: labels.name(p.class),
+            probability: round(f64::from(p.probability), 6),
+        })
+        .collect()
 }
 
 /// One explained class.
@@ -62,7 +78,7 @@ impl<'a> MapEvent<'a> {
 }
 
 /// Decimals that mean something; the rest only fills disks.
-pub(super) fn round(value: f64, digits: i32) -> f64 {
+fn round(value: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
     (value * scale).round() / scale
 }
@@ -81,6 +97,16 @@ impl EventLog {
     /// [`StreamError::Events`] where it cannot be created.
     pub fn create(path: &Path) -> Result<Self, StreamError> {
         let file = File::create(path).map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), out: LineWriter::new(file) })
+    }
+
+    /// Goes on writing a file that may be there: live streams are started again.
+    ///
+    /// # Errors
+    /// [`StreamError::Events`] where it cannot be opened.
+    pub fn append(path: &Path) -> Result<Self, StreamError> {
+        let file = File::options().append(true).create(true).open(path);
+        let file = file.map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), out: LineWriter::new(file) })
     }
 

@@ -9,6 +9,7 @@
 mod annotate;
 mod error;
 mod events;
+pub mod live;
 mod look;
 mod summary;
 

@@ -2,11 +2,17 @@
 #![allow(dead_code)] // every test file uses its own part
 
 pub mod cli;
+pub mod explain;
 pub mod ffprobe;
 pub mod onnx;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use gradcast::monitor::config::Config;
+use gradcast::monitor::{Monitor, Workshop};
+use gradcast::video::Description;
+use gradcast::video::live::EncoderOptions;
 
 use ort::environment::Environment;
 
@@ -38,12 +44,21 @@ pub fn models() -> Vec<PathBuf> {
 }
 
 /// The one runtime environment of a test process.
-pub fn runtime() -> Option<Environment> {
+pub fn runtime() -> Environment {
     static RUNTIME: OnceLock<Environment> = OnceLock::new();
     let start = || {
         let builder =
             ort::init_from(gradcast::engine::library_path()).expect("the runtime library loads: use scripts/test");
         builder.with_telemetry(false).build().expect("the runtime starts")
     };
-    Some(RUNTIME.get_or_init(start).clone())
+    RUNTIME.get_or_init(start).clone()
+}
+
+/// The streams of a configuration, running; relative paths begin at `folder`.
+pub fn monitor(config: &str, folder: &Path) -> Arc<Monitor> {
+    let config = Config::parse(config, "test.toml", folder).unwrap();
+    let description = Description::built_in().unwrap();
+    let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new().unwrap() };
+    let workshop = Workshop { description, encoder, snapshots: folder.to_owned() };
+    Monitor::start(config, workshop, None).unwrap()
 }

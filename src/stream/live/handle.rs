@@ -1,0 +1,357 @@
+//! A live stream as others see it: its state, its controls, its newest picture.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::Sender;
+use serde::Serialize;
+
+use super::controls::{Control, Known, Wishes};
+use super::meters::Meters;
+use super::models::{Models, Running};
+use super::run::LiveSettings;
+use crate::stream::events::PredictionEvent;
+use crate::video::live::{Broadcast, Jpegs, SourceCounters};
+
+/// What a stream is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// No picture has come yet.
+    Connecting,
+    /// Frames flow.
+    Live,
+    /// The source was there and is away.
+    Away,
+    /// The source came to its end.
+    Ended,
+    /// The stream failed; it is started again where it is watched.
+    Failed,
+}
+
+/// A stream, at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub name: String,
+    /// The source, without credentials.
+    pub source: String,
+    pub state: State,
+    /// How long it has been in that state, seconds.
+    pub seconds: u64,
+    /// Why, where it is not live.
+    pub reason: Option<String>,
+    /// Width and height of the frames that go out.
+    pub size: Option<[usize; 2]>,
+    /// Frames per second that went out over the last seconds.
+    pub fps: f64,
+    /// Maps per second.
+    pub maps_per_second: f64,
+    /// Age of the map that was drawn last, milliseconds.
+    pub map_age_ms: Option<u64>,
+    pub predictions: Vec<PredictionEvent>,
+    pub model: String,
+    pub device: String,
+    pub layer: String,
+    pub layers: Vec<String>,
+    pub controls: Wishes,
+    /// A control that could not be obeyed, a sink in trouble.
+    pub trouble: Option<String>,
+    pub frames_in: u64,
+    pub frames_out: u64,
+    pub explained: u64,
+    pub dropped: u64,
+    pub reconnects: u64,
+}
+
+/// What was recognised at a moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Moment {
+    /// Unix time, milliseconds.
+    pub time_ms: u64,
+    pub predictions: Vec<PredictionEvent>,
+}
+
+/// How long a snapshot waits for a picture.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Moments that are kept: one a second, ten minutes.
+const HISTORY: usize = 600;
+const MOMENT_EVERY: Duration = Duration::from_secs(1);
+
+/// What the loop tells.
+pub(super) struct Now {
+    pub state: State,
+    pub since: Instant,
+    pub reason: Option<String>,
+    pub size: Option<[usize; 2]>,
+    pub map_age: Option<Duration>,
+    pub predictions: Vec<PredictionEvent>,
+    pub trouble: Option<String>,
+    sink_trouble: Option<String>,
+    pub counters: SourceCounters,
+    pub out: Rate,
+    pub maps: Rate,
+    /// When the loop turned last.
+    pub turned: Instant,
+    history: VecDeque<Moment>,
+    noted: Option<Instant>,
+}
+
+impl Now {
+    fn new() -> Self {
+        Self {
+            state: State::Connecting,
+            since: Instant::now(),
+            reason: None,
+            size: None,
+            map_age: None,
+            predictions: Vec::new(),
+            trouble: None,
+            sink_trouble: None,
+            counters: SourceCounters::default(),
+            out: Rate::default(),
+            maps: Rate::default(),
+            turned: Instant::now(),
+            history: VecDeque::new(),
+            noted: None,
+        }
+    }
+
+    pub fn enter(&mut self, state: State, reason: Option<String>) {
+        if self.state != state {
+            self.since = Instant::now();
+        }
+        self.state = state;
+        self.reason = reason;
+    }
+
+    /// Keeps what was recognised, once a second.
+    pub fn remember(&mut self) {
+        if self.predictions.is_empty() || self.noted.is_some_and(|at| at.elapsed() < MOMENT_EVERY) {
+            return;
+        }
+        self.noted = Some(Instant::now());
+        if self.history.len() >= HISTORY {
+            self.history.pop_front();
+        }
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.history.push_back(Moment { time_ms, predictions: self.predictions.clone() });
+    }
+}
+
+/// Events per second over the last two seconds.
+#[derive(Default)]
+pub(super) struct Rate(VecDeque<Instant>);
+
+const RATE_OVER: Duration = Duration::from_secs(2);
+const RATE_MOST: usize = 1024;
+
+impl Rate {
+    pub fn count(&mut self) {
+        let now = Instant::now();
+        self.0.push_back(now);
+        while self.0.len() > RATE_MOST || self.0.front().is_some_and(|at| now - *at > RATE_OVER) {
+            self.0.pop_front();
+        }
+    }
+
+    fn per_second(&self) -> f64 {
+        let now = Instant::now();
+        let recent = self.0.iter().filter(|at| now - **at <= RATE_OVER).count();
+        (10.0 * recent as f64 / RATE_OVER.as_secs_f64()).round() / 10.0
+    }
+}
+
+pub(super) struct Shared {
+    pub name: String,
+    pub source: String,
+    pub models: Arc<Models>,
+    pub wishes: Mutex<Wishes>,
+    pub model: Mutex<Arc<Running>>,
+    pub now: Mutex<Now>,
+    pub meters: Meters,
+    pub stop: AtomicBool,
+    /// Wakes the loop when wishes change.
+    pub wake: Sender<()>,
+    /// Encoded pictures, whether anybody takes them yet or not.
+    pub broadcast: Broadcast,
+    pub jpegs: Jpegs,
+    /// Where snapshots go.
+    pub snapshots: PathBuf,
+}
+
+/// Locks, also after a panic elsewhere: what is inside is plain data.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running stream; clones refer to the same.
+#[derive(Clone)]
+pub struct LiveHandle(pub(super) Arc<Shared>);
+
+impl LiveHandle {
+    pub(super) fn new(
+        settings: &LiveSettings,
+        source: String,
+        models: &Arc<Models>,
+        model: &Arc<Running>,
+        wishes: Wishes,
+        wake: Sender<()>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            name: settings.name.clone(),
+            source,
+            models: Arc::clone(models),
+            wishes: Mutex::new(wishes),
+            model: Mutex::new(Arc::clone(model)),
+            now: Mutex::new(Now::new()),
+            meters: settings.meters.clone(),
+            stop: AtomicBool::new(false),
+            wake,
+            broadcast: Broadcast::new(),
+            jpegs: settings.jpegs.clone(),
+            snapshots: settings.snapshots.clone(),
+        }))
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How it is now.
+    pub fn status(&self) -> Status {
+        let model = Arc::clone(&lock(&self.0.model));
+        let controls = lock(&self.0.wishes).clone();
+        let meters = &self.0.meters;
+        let now = lock(&self.0.now);
+        Status {
+            name: self.0.name.clone(),
+            source: self.0.source.clone(),
+            state: now.state,
+            seconds: now.since.elapsed().as_secs(),
+            reason: now.reason.clone(),
+            size: now.size,
+            fps: now.out.per_second(),
+            maps_per_second: now.maps.per_second(),
+            map_age_ms: now.map_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            predictions: now.predictions.clone(),
+            model: self.0.models.name().to_owned(),
+            device: model.engine.device().to_string(),
+            layer: model.layer().to_owned(),
+            layers: self.0.models.layers().to_vec(),
+            controls,
+            trouble: now.sink_trouble.clone().or_else(|| now.trouble.clone()),
+            frames_in: meters.frames_in.get(),
+            frames_out: meters.frames_out.get(),
+            explained: meters.explained.get(),
+            dropped: now.counters.dropped,
+            reconnects: now.counters.reconnects.values().sum(),
+        }
+    }
+
+    /// What was recognised over the last ten minutes, a moment a second, oldest first.
+    pub fn history(&self) -> Vec<Moment> {
+        lock(&self.0.now).history.iter().cloned().collect()
+    }
+
+    /// Changes what is shown. A class or a look shows with the next frame, a layer when its engine runs.
+    ///
+    /// # Errors
+    /// A sentence that says which words are understood.
+    pub fn change(&self, control: Control, word: &str) -> Result<(), String> {
+        let model = Arc::clone(&lock(&self.0.model));
+        let top = lock(&self.0.now).predictions.first().map(|p| p.class);
+        let known = Known {
+            labels: &model.labels,
+            classes: model.report.score.classes,
+            layers: self.0.models.layers(),
+            layer: model.layer(),
+            top,
+        };
+        lock(&self.0.wishes).change(control, word, &known)?;
+        // A full channel has a wake-up in it already.
+        let _ = self.0.wake.try_send(());
+        Ok(())
+    }
+
+    /// Encoded pictures, for viewers that come and go.
+    pub fn broadcast(&self) -> &Broadcast {
+        &self.0.broadcast
+    }
+
+    /// The newest picture as JPEG, encoded once however many ask, and only while somebody does.
+    pub fn jpegs(&self) -> &Jpegs {
+        &self.0.jpegs
+    }
+
+    /// A sink that takes the encoded pictures is in trouble, or no longer.
+    pub fn report(&self, trouble: Option<String>) {
+        let mut now = lock(&self.0.now);
+        if trouble.is_some() && now.sink_trouble != trouble {
+            tracing::warn!(stream = self.0.name, "{}", trouble.as_deref().unwrap_or_default());
+        }
+        now.sink_trouble = trouble;
+    }
+
+    /// Writes the newest picture into the snapshot folder, and tells where.
+    ///
+    /// # Errors
+    /// A sentence that says what failed.
+    pub fn snapshot(&self) -> Result<PathBuf, String> {
+        let jpeg = self.0.jpegs.newest(PATIENCE).map_err(|e| e.to_string())?.ok_or("there is no picture yet")?;
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string().replace(':', "");
+        let path = self.0.snapshots.join(format!("{}-{time}.jpg", file_name(&self.0.name)));
+        write_new(&path, &jpeg.data).map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Counters for the monitor.
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
+    }
+
+    /// What the source has counted.
+    pub fn source_counters(&self) -> SourceCounters {
+        lock(&self.0.now).counters.clone()
+    }
+
+    /// The model that runs now.
+    pub fn model(&self) -> Arc<Running> {
+        Arc::clone(&lock(&self.0.model))
+    }
+
+    /// Asks the stream to end; its outputs are finished properly.
+    pub fn stop(&self) {
+        self.0.stop.store(true, SeqCst);
+        let _ = self.0.wake.try_send(());
+    }
+
+    /// Whether the loop has turned lately: it does so many times a second.
+    pub fn turned_within(&self, time: Duration) -> bool {
+        lock(&self.0.now).turned.elapsed() < time
+    }
+
+    /// Whether it has been asked to end.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stop.load(SeqCst)
+    }
+}
+
+/// A name of which no part leads out of a folder.
+pub fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let safe: String = name.trim_start_matches('.').chars().map(plain).take(100).collect();
+    if safe.is_empty() { "stream".into() } else { safe }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::File::options().write(true).create_new(true).open(path)?.write_all(bytes)
+}

@@ -1,0 +1,20 @@
+//! A live stream: the video never waits for the model.
+//!
+//! ```text
+//! LiveSource ──newest frame──► loop ──┬─ every frame, painted with the newest map, on time ──► outputs
+//!                              ▲      └─ the newest frame, when a place is free ──► engine ─┐
+//!                              └──────────────────── maps, when they come ◄───────────────┘
+//! ```
+
+mod controls;
+mod explainer;
+mod handle;
+mod meters;
+mod models;
+mod run;
+
+pub use controls::{Control, HELP, KeyAction, Wishes, key};
+pub use handle::{LiveHandle, Moment, State, Status, file_name};
+pub use meters::Meters;
+pub use models::{ModelError, Models, Running};
+pub use run::{Live, LiveSettings, OpenOutputs, Output, Pace};

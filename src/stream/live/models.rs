@@ -1,0 +1,118 @@
+//! Running models for live streams: each layer's engine is started once, shared, and given up when
+//! nobody looks any more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use crate::classifier::{Classifier, ClassifierError, Labels, Prepared};
+use crate::engine::{Engine, EngineError, EngineOptions};
+use crate::explain::{Method, Report};
+use crate::paint::Fit;
+
+/// How long a worker waits for a batch to fill: a frame's time at 30 fps, no more.
+const BATCH_DEADLINE: Duration = Duration::from_millis(35);
+/// Jobs that may wait in an engine's channel; seats keep each stream to its share of them.
+const ROOM: usize = 512;
+
+/// A running model as a stream uses it.
+pub struct Running {
+    pub engine: Engine,
+    pub labels: Labels,
+    pub fit: Fit,
+    /// What the command line or the configuration asks for: −1 is the most probable.
+    pub classes: Vec<i64>,
+    pub report: Report,
+    /// What was assumed or chosen, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Running {
+    /// The explained layer.
+    pub fn layer(&self) -> &str {
+        &self.report.layer.name
+    }
+
+    /// How the maps are made.
+    pub fn method(&self) -> Method {
+        self.report.method
+    }
+}
+
+/// What can keep a model from running.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Classifier(#[from] ClassifierError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// One classifier, with an engine for each of its layers that somebody looks at.
+pub struct Models {
+    classifier: Classifier,
+    layers: Vec<String>,
+    running: Mutex<HashMap<Option<String>, Weak<Running>>>,
+}
+
+impl Models {
+    /// Finds out which layers can be explained; nothing runs yet.
+    ///
+    /// # Errors
+    /// Where the model cannot be explained at all.
+    pub fn new(classifier: Classifier) -> Result<Self, ClassifierError> {
+        let layers = classifier.inspect()?.layers.into_iter().map(|l| l.name).collect();
+        Ok(Self { classifier, layers, running: Mutex::default() })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.classifier.name
+    }
+
+    /// Layers that can be explained, nearest to the score first.
+    pub fn layers(&self) -> &[String] {
+        &self.layers
+    }
+
+    /// The model running for `layer` (`None`: the default, or what its flags say); it is started where it
+    /// does not run yet, which takes up to seconds.
+    ///
+    /// # Errors
+    /// Where the layer cannot be explained or the device does not start.
+    pub fn get(&self, layer: Option<&str>) -> Result<Arc<Running>, ModelError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = layer.map(str::to_owned);
+        if let Some(there) = running.get(&key).and_then(Weak::upgrade).filter(|there| there.engine.is_alive()) {
+            return Ok(there);
+        }
+        let prepared = self.classifier.clone().with_layer(layer).prepare()?;
+        let options = EngineOptions { deadline: BATCH_DEADLINE, room: ROOM, ..prepared.engine_options() };
+        let engine = Engine::start(&prepared.bytes, &options)?;
+        let Prepared { report, labels, fit, classes, notes, .. } = prepared;
+        let started = Arc::new(Running { engine, labels, fit, classes, report, notes });
+        running.retain(|_, r| r.strong_count() > 0);
+        running.insert(key, Arc::downgrade(&started));
+        Ok(started)
+    }
+
+    /// As [`Models::get`], in the background: the video goes on meanwhile.
+    pub fn request(self: &Arc<Self>, layer: Option<String>, reply: Sender<Result<Arc<Running>, ModelError>>) {
+        let models = Arc::clone(self);
+        let work = move || {
+            // A stream that is gone no longer wants its model.
+            let _ = reply.send(models.get(layer.as_deref()));
+        };
+        if let Err(e) = std::thread::Builder::new().name("model-start".into()).spawn(work) {
+            tracing::warn!("no thread to start a model: {e}");
+        }
+    }
+
+    /// Every engine that runs now, with its layer.
+    pub fn running(&self) -> Vec<Arc<Running>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().filter_map(Weak::upgrade).collect()
+    }
+}

@@ -1,0 +1,562 @@
+//! The loop of one live stream.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+
+use super::controls::{HELP, Wishes};
+use super::explainer::{Explained, Explainer};
+use super::handle::{LiveHandle, State, lock};
+use super::meters::{Meters, since};
+use super::models::{ModelError, Models, Running};
+use crate::engine::{ClassMap, Outcome};
+use crate::paint::Look;
+use crate::stream::events::{EventLog, FrameEvent, MapEvent, predictions};
+use crate::stream::{Seen, StreamError};
+use crate::video::live::{self, Broadcast, Health, Jpegs, LiveSource};
+use crate::video::{Frame, FrameFormat};
+
+/// Which frames wait for a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// None: every frame is shown on time, with the newest map
+    #[default]
+    Latest,
+    /// All: each frame is shown with its own map
+    Every,
+}
+
+/// How a live stream runs.
+pub struct LiveSettings {
+    pub name: String,
+    pub look: Look,
+    pub pace: Pace,
+    /// The model sees one frame in so many, at least 1.
+    pub every: u64,
+    /// The stream's share of its engine against other streams', at least 1.
+    pub weight: usize,
+    pub events: Option<EventLog>,
+    pub meters: Meters,
+    /// The folder for snapshots.
+    pub snapshots: PathBuf,
+    pub jpegs: Jpegs,
+    /// Opens the outputs once the size of the pictures is known.
+    pub open: OpenOutputs,
+}
+
+/// See [`LiveSettings::open`]. It gets the format of the frames as they go out, and the broadcast that
+/// viewers of the stream listen to.
+pub type OpenOutputs =
+    Box<dyn FnOnce(&Arc<FrameFormat>, &Broadcast) -> Result<Vec<Box<dyn Output>>, StreamError> + Send>;
+
+/// Where painted frames go.
+pub trait Output: Send {
+    /// Takes the next frame. Never waits: what finds no room is dropped and counted.
+    fn push(&mut self, frame: &Frame);
+    /// What is wrong with it, if anything; the stream goes on.
+    fn trouble(&mut self) -> Option<String> {
+        None
+    }
+    /// Ends it properly, within two seconds.
+    fn finish(self: Box<Self>);
+}
+
+/// A running stream.
+pub struct Live {
+    handle: LiveHandle,
+    thread: JoinHandle<Result<(), StreamError>>,
+}
+
+impl Live {
+    /// Starts the loop of `source` with `models`, whose engine is started first where it does not run yet.
+    ///
+    /// # Errors
+    /// Where the model cannot run.
+    pub fn start(source: LiveSource, models: &Arc<Models>, settings: LiveSettings) -> Result<Self, ModelError> {
+        let model = models.get(None)?;
+        let (wake, woken) = bounded(1);
+        let classes = model.classes.clone();
+        let wishes = Wishes { classes, layer: None, look: settings.look, paused: false, help: false };
+        let handle = LiveHandle::new(&settings, source.address().to_string(), models, &model, wishes, wake);
+        let shared = handle.clone();
+        let work = move || {
+            let run =
+                catch_unwind(AssertUnwindSafe(|| Loop::new(shared.clone(), source, model, settings, woken).run()));
+            let outcome = run.unwrap_or_else(|panic| Err(StreamError::died(&*panic)));
+            let mut now = lock(&shared.0.now);
+            match &outcome {
+                Ok(()) => now.enter(State::Ended, None),
+                Err(e) => now.enter(State::Failed, Some(e.to_string())),
+            }
+            shared.0.meters.up.set(0);
+            outcome
+        };
+        let name = format!("live-{}", handle.name());
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(work)
+            .map_err(|e| crate::engine::EngineError::Worker(format!("the thread of the stream does not start: {e}")))?;
+        Ok(Self { handle, thread })
+    }
+
+    /// The stream as others see it.
+    pub fn handle(&self) -> &LiveHandle {
+        &self.handle
+    }
+
+    /// Whether its loop has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub fn join(self) -> Result<(), StreamError> {
+        self.thread.join().unwrap_or_else(|panic| Err(StreamError::died(&*panic)))
+    }
+}
+
+/// How often the loop looks after what does not come by itself.
+const TICK: Duration = Duration::from_millis(100);
+/// Pause between stills, and before a silent source's last picture is shown again.
+const STILL_EVERY: Duration = Duration::from_millis(200);
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// How long a source may be away before the picture says so.
+const AWAY_AFTER: Duration = Duration::from_millis(500);
+/// How long to wait for the first frame, which settles the size, before a still settles it.
+const SETTLE_AFTER: Duration = Duration::from_secs(3);
+/// A map older than this is said to be.
+const OLD_MAP: Duration = Duration::from_millis(500);
+/// A map older than this says nothing about the picture any more.
+const STALE_MAP: Duration = Duration::from_secs(5);
+/// Pause before a model that failed is started again.
+const MODEL_RETRY: Duration = Duration::from_secs(5);
+/// Frames that may wait for their maps at the pace `every`.
+const HELD: usize = 8;
+/// The least time between two frames that go out.
+const STEP: Duration = Duration::from_millis(1);
+const TOP: usize = 5;
+
+/// A model that runs, or why it does not.
+type Started = Result<Arc<Running>, ModelError>;
+
+/// A frame at the pace `every`.
+struct Held {
+    frame: Frame,
+    /// Whether the model was asked about it.
+    asked: bool,
+}
+
+struct Loop {
+    handle: LiveHandle,
+    source: LiveSource,
+    settings: LiveSettings,
+    outputs: Option<Vec<Box<dyn Output>>>,
+    explainer: Explainer,
+    seen: Seen,
+    wishes: Wishes,
+    woken: Receiver<()>,
+    /// Where models that were asked for arrive.
+    models: (Sender<Started>, Receiver<Started>),
+    /// The layer that runs, the one that was asked for last, and when a failed model is asked for again.
+    layer: Option<String>,
+    asked_layer: Option<String>,
+    model_retry: Option<Instant>,
+    newest: Option<Explained>,
+    /// At the pace `every`: frames in order, and answers that wait for their frame.
+    held: VecDeque<Held>,
+    answers: BTreeMap<u64, Option<Explained>>,
+    /// The newest frame as it came; while paused, the one that is shown.
+    last: Option<Frame>,
+    frozen: Option<Frame>,
+    shown: Instant,
+    came: Instant,
+    out_pts: Duration,
+    out_seq: u64,
+    checked: Instant,
+}
+
+impl Loop {
+    fn new(
+        handle: LiveHandle,
+        source: LiveSource,
+        model: Arc<Running>,
+        settings: LiveSettings,
+        woken: Receiver<()>,
+    ) -> Self {
+        let wishes = lock(&handle.0.wishes).clone();
+        let room = if settings.pace == Pace::Every { HELD } else { 1 };
+        let seen = Seen::new(wishes.look, model.fit, model.engine.frame_size()).with_classes(wishes.classes.len());
+        let explainer = Explainer::new(model, settings.weight, room, &wishes.classes, settings.meters.clone());
+        let now = Instant::now();
+        Self {
+            handle,
+            source,
+            outputs: None,
+            explainer,
+            seen,
+            wishes,
+            woken,
+            models: unbounded(),
+            layer: None,
+            asked_layer: None,
+            model_retry: None,
+            newest: None,
+            held: VecDeque::new(),
+            answers: BTreeMap::new(),
+            last: None,
+            frozen: None,
+            shown: now,
+            came: now,
+            out_pts: Duration::ZERO,
+            out_seq: 0,
+            checked: now,
+            settings,
+        }
+    }
+
+    fn run(mut self) -> Result<(), StreamError> {
+        let outcome = self.turn();
+        let outputs = self.outputs.take().unwrap_or_default();
+        // All at once: the slowest one decides how long the end takes.
+        std::thread::scope(|scope| {
+            for output in outputs {
+                scope.spawn(|| output.finish());
+            }
+        });
+        self.source.stop();
+        if let Some(events) = self.settings.events.take() {
+            events.finish()?;
+        }
+        outcome
+    }
+
+    fn turn(&mut self) -> Result<(), StreamError> {
+        let no_frames = never();
+        while !self.handle.is_stopping() {
+            let full = self.settings.pace == Pace::Every && self.held.len() >= HELD;
+            // Cloned channels are handles; `self` stays free for the arms.
+            let frames = if full { no_frames.clone() } else { self.source.frames().clone() };
+            let (outcomes, models, woken) =
+                (self.explainer.outcomes().clone(), self.models.1.clone(), self.woken.clone());
+            select! {
+                recv(frames) -> frame => match frame {
+                    Ok(frame) => self.frame(frame)?,
+                    Err(_) => {
+                        self.drain()?;
+                        return Ok(());
+                    }
+                },
+                recv(outcomes) -> outcome => if let Ok(outcome) = outcome { self.outcome(outcome)? },
+                recv(models) -> model => if let Ok(model) = model { self.swap(model) },
+                recv(woken) -> _ => self.obey()?,
+                default(TICK) => {}
+            }
+            self.look_after()?;
+        }
+        Ok(())
+    }
+
+    /// A file's last frames still get their maps.
+    fn drain(&mut self) -> Result<(), StreamError> {
+        while !self.held.is_empty() && !self.handle.is_stopping() {
+            let Ok(outcome) = self.explainer.outcomes().recv_timeout(MODEL_RETRY) else { break };
+            self.outcome(outcome)?;
+        }
+        Ok(())
+    }
+
+    /// A frame from the source.
+    fn frame(&mut self, frame: Frame) -> Result<(), StreamError> {
+        self.came = Instant::now();
+        self.settings.meters.frames_in.inc();
+        let frame = match &self.frozen {
+            Some(frozen) => frozen.at(frame.pts(), frame.duration(), frame.seq()),
+            None => frame,
+        };
+        let asked = frame.seq() % self.settings.every.max(1) == 0;
+        if asked {
+            self.explainer.offer(&frame)?;
+        }
+        self.last = Some(frame.clone());
+        match self.settings.pace {
+            Pace::Latest => self.show(&frame),
+            Pace::Every => {
+                self.held.push_back(Held { frame, asked });
+                self.show_answered()
+            }
+        }
+    }
+
+    /// The model's word on a frame.
+    fn outcome(&mut self, outcome: Outcome) -> Result<(), StreamError> {
+        let seq = outcome.seq;
+        let explained = match self.explainer.take(outcome) {
+            Ok(explained) => explained,
+            Err(StreamError::Engine(e)) => {
+                // The video goes on without this map.
+                self.trouble(format!("the model failed on a frame: {e}"));
+                if !self.explainer.model().engine.is_alive() && self.model_retry.is_none() {
+                    self.model_retry = Some(Instant::now() + MODEL_RETRY);
+                }
+                None
+            }
+            Err(other) => return Err(other),
+        };
+        if explained.is_some() {
+            lock(&self.handle.0.now).maps.count();
+        }
+        match self.settings.pace {
+            // Two workers may answer out of order; an older map never replaces a newer one.
+            Pace::Latest => {
+                if explained.as_ref().is_some_and(|e| self.newest.as_ref().is_none_or(|n| e.seq > n.seq)) {
+                    self.newest = explained;
+                }
+                Ok(())
+            }
+            Pace::Every => {
+                self.answers.insert(seq, explained);
+                self.show_answered()
+            }
+        }
+    }
+
+    /// At the pace `every`: shows what has its map, in order.
+    fn show_answered(&mut self) -> Result<(), StreamError> {
+        while let Some(held) = self.held.front() {
+            if held.asked {
+                match self.answers.remove(&held.frame.seq()) {
+                    Some(Some(explained)) => self.newest = Some(explained),
+                    Some(None) => {}
+                    None => return Ok(()),
+                }
+            }
+            if let Some(held) = self.held.pop_front() {
+                self.show(&held.frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Paints a frame with the newest map, and hands it to the outputs.
+    fn show(&mut self, frame: &Frame) -> Result<(), StreamError> {
+        let meters = self.settings.meters.clone();
+        let painting = Instant::now();
+        let age = self.newest.as_ref().map(|e| frame.pts().saturating_sub(e.pts));
+        let explained = self.newest.as_ref().filter(|_| age.is_some_and(|age| age <= STALE_MAP));
+        let (maps, names): (&[ClassMap], &[String]) = explained.map_or((&[], &[]), |e| (&e.explanation.maps, &e.names));
+        let mut captions: Vec<String> = Vec::new();
+        if self.wishes.help {
+            captions.extend(HELP.map(str::to_owned));
+        }
+        if self.wishes.paused {
+            captions.push("paused".into());
+        } else if let Some(age) = age.filter(|age| *age > OLD_MAP) {
+            captions.push(format!("map {:.1} s old", age.as_secs_f64()));
+        }
+        let captions: Vec<&str> = captions.iter().map(String::as_str).collect();
+        let (painted, stats) = self.seen.paint_with(frame, maps, names, &captions)?;
+        since(&meters.paint, painting);
+        if let Some(age) = age {
+            meters.map_age.observe(age.as_secs_f64());
+            if !age.is_zero() {
+                meters.reused.inc();
+            }
+        }
+
+        let layer = self.explainer.model();
+        let predicted = explained.map_or_else(Vec::new, |e| predictions(&e.explanation.top(TOP), &layer.labels));
+        if let Some(events) = &mut self.settings.events {
+            let method = layer.method().to_string();
+            let ns = |d: Duration| u64::try_from(d.as_nanos()).ok();
+            let told = events.write(&FrameEvent {
+                stream: &self.settings.name,
+                frame: self.out_seq,
+                time: Some(humantime::format_rfc3339_millis(SystemTime::now()).to_string()),
+                pts_ns: ns(frame.pts()),
+                map_pts_ns: explained.and_then(|e| ns(e.pts)),
+                predictions: predicted.clone(),
+                maps: maps
+                    .iter()
+                    .zip(&stats)
+                    .map(|(map, stats)| MapEvent::new(map.class, layer.layer(), &method, stats))
+                    .collect(),
+            });
+            // A full disk does not stop a live stream.
+            if let Err(e) = told {
+                self.trouble(e.to_string());
+            }
+        }
+        {
+            let mut now = lock(&self.handle.0.now);
+            now.map_age = age;
+            now.predictions = predicted;
+            now.remember();
+        }
+        self.hand_out(painted)
+    }
+
+    /// A painted frame to every output, with times that only rise.
+    fn hand_out(&mut self, painted: Frame) -> Result<(), StreamError> {
+        let handing = Instant::now();
+        let pts = painted.pts().max(self.out_pts + STEP);
+        let painted = painted.at(pts, painted.duration(), self.out_seq);
+        self.out_pts = pts;
+        self.out_seq += 1;
+        self.shown = Instant::now();
+        if self.outputs.is_none() {
+            self.open(painted.format())?;
+        }
+        for output in self.outputs.iter_mut().flatten() {
+            output.push(&painted);
+        }
+        self.settings.meters.frames_out.inc();
+        since(&self.settings.meters.output, handing);
+        let mut now = lock(&self.handle.0.now);
+        now.out.count();
+        now.size = Some([painted.format().width(), painted.format().height()]);
+        drop(now);
+        self.handle.0.jpegs.offer(&painted);
+        Ok(())
+    }
+
+    fn open(&mut self, format: &Arc<FrameFormat>) -> Result<(), StreamError> {
+        let open = std::mem::replace(&mut self.settings.open, Box::new(|_, _| Ok(Vec::new())));
+        self.outputs = Some(open(format, self.handle.broadcast())?);
+        Ok(())
+    }
+
+    /// Wishes have changed.
+    fn obey(&mut self) -> Result<(), StreamError> {
+        let wishes = lock(&self.handle.0.wishes).clone();
+        if wishes.classes != self.wishes.classes {
+            self.explainer.explain(&wishes.classes);
+        }
+        if wishes.look != self.wishes.look {
+            self.seen.set_look(wishes.look);
+        }
+        if wishes.layer != self.asked_layer {
+            self.asked_layer.clone_from(&wishes.layer);
+            self.handle.0.models.request(wishes.layer.clone(), self.models.0.clone());
+        }
+        if wishes.paused != self.wishes.paused {
+            self.frozen = if wishes.paused { self.last.clone() } else { None };
+        }
+        self.wishes = wishes;
+        Ok(())
+    }
+
+    /// A model is running: the stream moves over, and shows the old map until the new one comes.
+    fn swap(&mut self, model: Result<Arc<Running>, ModelError>) {
+        let model = match model {
+            Ok(model) => model,
+            Err(e) => {
+                self.trouble(e.to_string());
+                if !self.explainer.model().engine.is_alive() {
+                    self.model_retry = Some(Instant::now() + MODEL_RETRY);
+                } else {
+                    // The old layer stays, and the controls say so.
+                    self.asked_layer.clone_from(&self.layer);
+                    self.wishes.layer.clone_from(&self.layer);
+                    lock(&self.handle.0.wishes).layer.clone_from(&self.layer);
+                }
+                return;
+            }
+        };
+        // Another layer has been asked for since.
+        if self.asked_layer.as_deref().is_some_and(|asked| asked != model.layer()) {
+            return;
+        }
+        *lock(&self.handle.0.model) = Arc::clone(&model);
+        self.layer.clone_from(&self.asked_layer);
+        let room = if self.settings.pace == Pace::Every { HELD } else { 1 };
+        let (weight, meters) = (self.settings.weight, self.settings.meters.clone());
+        self.explainer = Explainer::new(model, weight, room, &self.wishes.classes, meters);
+        // Answers of the old engine will not come any more.
+        self.held.iter_mut().for_each(|held| held.asked = false);
+        self.answers.clear();
+    }
+
+    /// What does not come by itself: the source's health, stills, a model that died.
+    fn look_after(&mut self) -> Result<(), StreamError> {
+        if self.checked.elapsed() < TICK {
+            return Ok(());
+        }
+        self.checked = Instant::now();
+        if self.model_retry.is_some_and(|at| at <= Instant::now()) {
+            self.model_retry = None;
+            self.handle.0.models.request(self.asked_layer.clone(), self.models.0.clone());
+        }
+        if let Some(what) = self.outputs.iter_mut().flatten().find_map(|output| output.trouble()) {
+            self.trouble(what);
+        }
+        let health = self.source.health();
+        let up = matches!(health, Health::Up { .. });
+        {
+            let mut now = lock(&self.handle.0.now);
+            now.turned = Instant::now();
+            now.counters = self.source.counters();
+            match &health {
+                Health::Connecting { last, .. } => {
+                    now.enter(State::Connecting, last.as_ref().map(|(_, said)| said.clone()));
+                }
+                Health::Up { .. } => now.enter(State::Live, None),
+                Health::Away { said, .. } => now.enter(State::Away, Some(said.clone())),
+                Health::Ended => now.enter(State::Ended, None),
+            }
+        }
+        self.settings.meters.up.set(i64::from(up));
+        if self.shown.elapsed() < STILL_EVERY {
+            return Ok(());
+        }
+        match health {
+            // A camera that sends only on motion: its last picture, so that nobody downstream times out.
+            Health::Up { .. } if self.came.elapsed() > SILENT_AFTER => match self.last.clone() {
+                Some(last) => {
+                    let again = last.at(live::now(), None, last.seq());
+                    self.show(&again)
+                }
+                None => Ok(()),
+            },
+            Health::Away { since, said, .. } if self.came.elapsed() > AWAY_AFTER => {
+                self.still(&[&format!("camera away since {}", clock_text(since)), &said])
+            }
+            Health::Connecting { since, last, .. } if since.elapsed().unwrap_or_default() > SETTLE_AFTER => {
+                let why = last.map_or_else(|| "connecting".to_owned(), |(_, said)| said);
+                self.still(&[&format!("no picture yet, since {}", clock_text(since)), &why])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The last picture, dark, with words on it.
+    fn still(&mut self, words: &[&str]) -> Result<(), StreamError> {
+        let format = self.source.settle()?;
+        let still = self.seen.still(self.last.as_ref(), &format, words)?;
+        self.settings.meters.stills.inc();
+        let still = still.at(live::now(), None, 0);
+        self.hand_out(still)
+    }
+
+    fn trouble(&self, what: String) {
+        let mut now = lock(&self.handle.0.now);
+        if now.trouble.as_ref() != Some(&what) {
+            tracing::warn!(stream = self.settings.name, "{what}");
+            now.trouble = Some(what);
+        }
+    }
+}
+
+/// `12:03:22 UTC`.
+fn clock_text(time: SystemTime) -> String {
+    let whole = humantime::format_rfc3339_seconds(time).to_string();
+    whole.get(11..19).map_or(whole.clone(), |clock| format!("{clock} UTC"))
+}
