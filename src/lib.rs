@@ -13,12 +13,14 @@
 //! - [`video`]: GStreamer: sources, sinks, frames, copied tracks.
 //! - [`paint`]: heat on pixels, in the frame's own YUV format.
 //! - [`stream`]: one stream from source to sink: its order, its pace, its counters.
+//! - [`monitor`]: many streams: configuration, metrics, service.
 //!
-//! Who may call whom: `cli → stream → {video, engine, paint}`, `engine → explain → onnx`.
+//! Who may call whom: `cli → monitor → stream → {video, engine, paint}`, `engine → explain → onnx`.
 
 pub mod classifier;
 pub mod engine;
 pub mod explain;
+pub mod monitor;
 pub mod onnx;
 pub mod paint;
 pub mod stream;

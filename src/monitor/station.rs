@@ -1,0 +1,236 @@
+//! One configured stream at work: its source, its loop, and the outputs that share its encoder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+
+use crate::monitor::config::{CredentialsFrom, Link, RecordConfig, StreamConfig};
+use crate::stream::live::{Live, LiveHandle, LiveSettings, Meters, ModelError, Models, Output, Pace, file_name};
+use crate::stream::{EventLog, StreamError};
+use crate::video::live::{
+    Address, Broadcast, Credentials, EncoderOptions, Jpegs, Keep, LiveEncoder, LiveOptions, LiveSource, Mount,
+    OutputHealth, PushOptions, Pusher, RecordCounters, RecordOptions, Recorder, Retry, RtspServer,
+};
+use crate::video::{Description, Frame, FrameFormat, VideoError};
+
+/// Why a stream cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+}
+
+/// Opens an output that only this command has: the window.
+pub type OpenExtra = Box<dyn FnOnce(&Arc<FrameFormat>) -> Result<Box<dyn Output>, StreamError> + Send>;
+
+/// What all streams of a monitor share.
+#[derive(Clone)]
+pub struct Workshop {
+    pub description: Description,
+    pub encoder: EncoderOptions,
+    /// Snapshots of streams that name no folder.
+    pub snapshots: PathBuf,
+}
+
+/// A stream at work.
+pub struct Station {
+    live: Live,
+    outlets: Outlets,
+}
+
+/// What takes the encoded pictures. They subscribe before the first frame and outlast the loop.
+#[derive(Default)]
+struct Outlets {
+    mounts: Vec<Mount>,
+    pushers: Vec<Pusher>,
+    recorder: Option<Recorder>,
+}
+
+/// Frames that wait at the pace `every`.
+const KEEP: usize = 4;
+
+impl Station {
+    /// Starts a stream.
+    ///
+    /// # Errors
+    /// What no other attempt would mend: wrong words, a model that does not run, an address that is taken.
+    pub fn start(
+        name: &str,
+        config: &StreamConfig,
+        models: &Arc<Models>,
+        meters: Meters,
+        workshop: &Workshop,
+        extra: Option<OpenExtra>,
+    ) -> Result<Self, StartError> {
+        let (address, options) = source_of(config, workshop)?;
+        let events = config.events.as_deref().map(EventLog::append).transpose()?;
+        let (encoder, behind) = (workshop.encoder.clone(), meters.encoder_behind.clone());
+        let open = move |format: &Arc<FrameFormat>, broadcast: &Broadcast| {
+            let encoder = LiveEncoder::start_into(broadcast, format, &encoder)?;
+            let encoded = Encoded { encoder, broadcast: broadcast.clone(), behind };
+            let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(encoded)];
+            outputs.extend(extra.map(|extra| extra(format)).transpose()?);
+            Ok(outputs)
+        };
+        let settings = LiveSettings {
+            name: name.to_owned(),
+            look: config.look,
+            pace: config.pace,
+            every: u64::from(config.every),
+            weight: config.weight,
+            events,
+            meters,
+            snapshots: config.snapshots.clone().unwrap_or_else(|| workshop.snapshots.clone()),
+            jpegs: Jpegs::new(None, &workshop.description)?,
+            open: Box::new(open),
+        };
+        let live = Live::start(LiveSource::start(address, options)?, models, settings)?;
+        match Outlets::open(name, config, live.handle().broadcast(), workshop) {
+            Ok(outlets) => Ok(Self { live, outlets }),
+            Err(e) => {
+                live.handle().stop();
+                Err(e.into())
+            }
+        }
+    }
+
+    /// The stream as others see it.
+    pub fn handle(&self) -> &LiveHandle {
+        self.live.handle()
+    }
+
+    /// What is wrong with its outputs.
+    pub fn trouble(&self) -> Option<String> {
+        self.outlets.trouble()
+    }
+
+    /// What has been recorded.
+    pub fn recorded(&self) -> Option<RecordCounters> {
+        self.outlets.recorder.as_ref().map(Recorder::counters)
+    }
+
+    /// Whether its loop has ended by itself.
+    pub fn is_finished(&self) -> bool {
+        self.live.is_finished()
+    }
+
+    /// Ends it properly: what is recorded is whole.
+    ///
+    /// # Errors
+    /// What stopped it before, if anything did.
+    pub fn stop(self) -> Result<(), StreamError> {
+        self.live.handle().stop();
+        let outcome = self.live.join();
+        self.outlets.finish();
+        outcome
+    }
+}
+
+impl Outlets {
+    fn open(name: &str, config: &StreamConfig, broadcast: &Broadcast, workshop: &Workshop) -> Result<Self, VideoError> {
+        let description = &workshop.description;
+        let mount = |url: &Link| RtspServer::mount(url.expose(), broadcast, description);
+        let push = |url: &Link| {
+            let options = PushOptions { description: description.clone(), ..PushOptions::new()? };
+            Pusher::start(url.expose(), broadcast, options)
+        };
+        let record = |record: &RecordConfig| {
+            let RecordConfig { segment, keep, keep_bytes, .. } = *record;
+            let description = description.clone();
+            let options = RecordOptions { segment, keep, keep_bytes, description, ..RecordOptions::new(&record.dir)? };
+            Recorder::start(&file_name(name), broadcast, options)
+        };
+        Ok(Self {
+            mounts: config.publish.iter().map(mount).collect::<Result<_, _>>()?,
+            pushers: config.push.iter().map(push).collect::<Result<_, _>>()?,
+            recorder: config.record.as_ref().map(record).transpose()?,
+        })
+    }
+
+    /// What is wrong with any of them.
+    fn trouble(&self) -> Option<String> {
+        let recording = self.recorder.as_ref().map(|r| ("the recording", r.health()));
+        let pushing = self.pushers.iter().map(|p| (p.url(), p.health()));
+        recording.into_iter().chain(pushing).find_map(|(what, health)| match health {
+            OutputHealth::Down { said, .. } => Some(format!("{what}: {said}")),
+            _ => None,
+        })
+    }
+
+    /// All at once: the slowest decides how long the end takes.
+    fn finish(self) {
+        let Self { mounts, pushers, recorder } = self;
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(recorder));
+            for pusher in pushers {
+                scope.spawn(move || drop(pusher));
+            }
+            drop(mounts);
+        });
+    }
+}
+
+/// What a configuration says of a source.
+fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, LiveOptions), VideoError> {
+    let address: Address = config.url.expose().parse()?;
+    let defaults = LiveOptions::new()?;
+    let credentials = match &config.credentials {
+        Some(CredentialsFrom::File(path)) => Some(Credentials::from_file(path)?),
+        Some(CredentialsFrom::Environment { user, password }) => {
+            let value = std::env::var(password).map_err(|e| {
+                VideoError::usage(format!("the environment variable {password} cannot be read: {e}"), "set it")
+            })?;
+            Some(Credentials::new(user, value))
+        }
+        None => Credentials::from_environment(),
+    };
+    let options = LiveOptions {
+        size: config.size.map(|s| (u32::try_from(s.width).unwrap_or(0), u32::try_from(s.height).unwrap_or(0))),
+        fps: config.fps,
+        transport: config.transport.unwrap_or(defaults.transport),
+        latency: config.latency.unwrap_or(defaults.latency),
+        credentials,
+        tls_insecure: config.tls_insecure,
+        silence: config.silence.map_or(defaults.silence, |limit| limit.duration()),
+        retry: Retry {
+            first: config.retry_first.unwrap_or(defaults.retry.first),
+            most: config.retry_most.unwrap_or(defaults.retry.most),
+            ..defaults.retry
+        },
+        repeat: config.repeat,
+        keep: if config.pace == Pace::Every { Keep::All(KEEP) } else { Keep::Newest },
+        description: workshop.description.clone(),
+        ..defaults
+    };
+    Ok((address, options))
+}
+
+/// The encoder as an output. It works only while somebody takes its packets.
+struct Encoded {
+    encoder: LiveEncoder,
+    broadcast: Broadcast,
+    behind: Counter,
+}
+
+impl Output for Encoded {
+    fn push(&mut self, frame: &Frame) {
+        if self.broadcast.subscribers() == 0 {
+            self.broadcast.rest();
+        } else if !self.encoder.push(frame.clone()) {
+            self.behind.inc();
+        }
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.encoder.failed().map(|e| e.to_string())
+    }
+
+    fn finish(self: Box<Self>) {
+        self.encoder.finish();
+    }
+}

@@ -1,0 +1,264 @@
+//! Many streams: started, looked after, changed while the others go on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::config::{Changes, Config, StreamConfig};
+use super::metrics::{EngineNumbers, Metrics, Number, Tally};
+use super::station::{OpenExtra, StartError, Station, Workshop};
+use crate::classifier::{Classifier, ClassifierError};
+use crate::stream::live::{LiveHandle, Meters, ModelError, Models, State};
+use crate::video::live::RecordCounters;
+
+/// All streams of a program.
+pub struct Monitor {
+    workshop: Workshop,
+    metrics: Metrics,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    /// By the name that streams give; `None`: the built-in model.
+    models: BTreeMap<Option<String>, Arc<Models>>,
+    posts: BTreeMap<String, Post>,
+}
+
+/// A stream's place in the monitor.
+struct Post {
+    config: StreamConfig,
+    models: Arc<Models>,
+    station: Option<Station>,
+    handle: LiveHandle,
+    /// Failures in a row, and when it is started again.
+    failures: u32,
+    again: Option<Instant>,
+    began: Instant,
+    /// What the recorder has counted, for the metrics.
+    recorded: Arc<Mutex<RecordCounters>>,
+}
+
+/// Pauses before a stream that failed is started again: doubled each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A stream that ran so long has recovered.
+const RECOVERED: Duration = Duration::from_secs(60);
+
+impl Monitor {
+    /// Starts every stream of a configuration. `extra` opens one more output of the first stream.
+    ///
+    /// # Errors
+    /// Where a stream or a model cannot start; those that did are ended.
+    pub fn start(config: Config, workshop: Workshop, extra: Option<OpenExtra>) -> Result<Arc<Self>, StartError> {
+        let monitor = Arc::new(Self {
+            workshop,
+            metrics: Metrics::new(),
+            inner: Mutex::new(Inner { config: Config::default(), models: BTreeMap::new(), posts: BTreeMap::new() }),
+        });
+        let engines = Arc::downgrade(&monitor);
+        monitor.metrics.set_engines(move || engines.upgrade().map_or_else(Vec::new, |monitor| monitor.engines()));
+        let mut extra = extra;
+        {
+            let mut inner = monitor.lock();
+            for (name, stream) in &config.streams {
+                let started = monitor.open(&mut inner, &config, name, stream, extra.take());
+                if let Err(e) = started {
+                    drop(inner);
+                    monitor.stop();
+                    return Err(e);
+                }
+            }
+            inner.config = config;
+        }
+        Ok(monitor)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(
+        &self,
+        inner: &mut Inner,
+        config: &Config,
+        name: &str,
+        stream: &StreamConfig,
+        extra: Option<OpenExtra>,
+    ) -> Result<(), StartError> {
+        let models = models_of(inner, config, stream).map_err(ModelError::from)?;
+        let meters = Meters::default();
+        let station = Station::start(name, stream, &models, meters, &self.workshop, extra)?;
+        let handle = station.handle().clone();
+        let recorded = Arc::default();
+        self.export(name, &handle, &recorded);
+        let post = Post {
+            config: stream.clone(),
+            models,
+            station: Some(station),
+            handle,
+            failures: 0,
+            again: None,
+            began: Instant::now(),
+            recorded,
+        };
+        inner.posts.insert(name.to_owned(), post);
+        Ok(())
+    }
+
+    fn export(&self, name: &str, handle: &LiveHandle, recorded: &Arc<Mutex<RecordCounters>>) {
+        let (handle, meters, recorded) = (handle.clone(), handle.meters().clone(), Arc::clone(recorded));
+        let tally = move |tally: &mut Tally| {
+            let (meters, source) = (handle.meters(), handle.source_counters());
+            tally.add(Number::Received, source.received);
+            tally.add(Number::Damaged, source.damaged);
+            tally.add(Number::ReceivedBytes, source.bytes);
+            tally.add_by(Number::Dropped, "source-overrun", source.dropped);
+            tally.add_by(Number::Dropped, "encoder-behind", meters.encoder_behind.get());
+            let recorded = *recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.add(Number::RecordedFiles, recorded.files);
+            tally.add(Number::RemovedFiles, recorded.removed);
+            tally.add_by(Number::Dropped, "recorder-behind", recorded.dropped);
+            for (reason, count) in source.reconnects {
+                tally.add_by(Number::Reconnects, reason.label(), count);
+            }
+        };
+        self.metrics.add_stream(name, meters, tally);
+    }
+
+    /// What every engine that runs has done.
+    pub fn engines(&self) -> Vec<EngineNumbers> {
+        // By the name of the configuration: two entries may be one file with other flags.
+        let named = |(name, models): (&Option<String>, &Arc<Models>)| {
+            let model = name.clone().unwrap_or_else(|| models.name().to_owned());
+            let of = EngineNumbers::of(models).into_iter();
+            of.map(|numbers| EngineNumbers { model: model.clone(), ..numbers }).collect::<Vec<_>>()
+        };
+        self.lock().models.iter().flat_map(named).collect()
+    }
+
+    /// Every stream, by name.
+    pub fn streams(&self) -> Vec<LiveHandle> {
+        self.lock().posts.values().map(|post| post.handle.clone()).collect()
+    }
+
+    /// One stream.
+    pub fn stream(&self, name: &str) -> Option<LiveHandle> {
+        self.lock().posts.get(name).map(|post| post.handle.clone())
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Looks after streams whose loop has ended; to be called a few times a second. Tells whether any
+    /// stream is still to come.
+    pub fn look_after(&self) -> bool {
+        let mut inner = self.lock();
+        let mut any = false;
+        for (name, post) in &mut inner.posts {
+            post.handle.report(post.station.as_ref().and_then(Station::trouble));
+            if let Some(counters) = post.station.as_ref().and_then(Station::recorded) {
+                *post.recorded.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+            }
+            if post.station.as_ref().is_some_and(Station::is_finished)
+                && let Some(station) = post.station.take()
+                && let Err(e) = station.stop()
+            {
+                post.failures = if post.began.elapsed() > RECOVERED { 1 } else { post.failures + 1 };
+                let pause = FIRST_PAUSE.saturating_mul(1 << (post.failures - 1).min(10)).min(LONGEST_PAUSE);
+                tracing::error!(stream = name, "{e}; started again in {} s", pause.as_secs());
+                post.again = Some(Instant::now() + pause);
+            }
+            if post.again.is_some_and(|at| at <= Instant::now()) {
+                post.again = None;
+                post.began = Instant::now();
+                // The same meters: counters never go back.
+                let meters = post.handle.meters().clone();
+                match Station::start(name, &post.config, &post.models, meters, &self.workshop, None) {
+                    Ok(station) => {
+                        post.handle = station.handle().clone();
+                        self.export(name, &post.handle, &post.recorded);
+                        post.station = Some(station);
+                    }
+                    Err(e) => {
+                        tracing::error!(stream = name, "{e}");
+                        post.again = Some(Instant::now() + LONGEST_PAUSE);
+                    }
+                }
+            }
+            any |= post.station.is_some() || post.again.is_some();
+        }
+        any
+    }
+
+    /// Takes over another configuration: streams are added, changed and removed, the others go on
+    /// undisturbed. A stream that cannot start is said in the log and does not hinder the others.
+    pub fn apply(&self, config: Config) -> Changes {
+        let mut inner = self.lock();
+        let changes = Config::diff(&inner.config, &config);
+        let gone: Vec<(String, Post)> =
+            changes.removed.iter().chain(&changes.changed).filter_map(|name| inner.posts.remove_entry(name)).collect();
+        stop_all(gone.into_iter().filter_map(|(name, post)| {
+            self.metrics.remove_stream(&name);
+            post.station
+        }));
+        // A model whose entry changed is read anew by the next stream that wants it.
+        let old = std::mem::take(&mut inner.config);
+        inner.models.retain(|name, _| name.as_ref().is_none_or(|n| old.models.get(n) == config.models.get(n)));
+        for name in changes.added.iter().chain(&changes.changed) {
+            let Some(stream) = config.streams.get(name) else { continue };
+            if let Err(e) = self.open(&mut inner, &config, name, stream, None) {
+                tracing::error!(stream = name, "the stream does not start: {e}");
+            }
+        }
+        inner.config = config;
+        changes
+    }
+
+    /// Why the program is not ready: a line for each stream without frames; empty when all is well.
+    pub fn not_ready(&self) -> Vec<String> {
+        let waiting = |handle: LiveHandle| {
+            let status = handle.status();
+            let reason = status.reason.unwrap_or_else(|| "no frames yet".into());
+            (status.state != State::Live).then(|| format!("{}: {reason}", status.name))
+        };
+        self.streams().into_iter().filter_map(waiting).collect()
+    }
+
+    /// Whether the loops of all streams turn: a hung one is what a watchdog is for.
+    pub fn is_alive(&self) -> bool {
+        let inner = self.lock();
+        inner.posts.values().all(|post| post.station.is_none() || post.handle.turned_within(Duration::from_secs(10)))
+    }
+
+    /// Ends every stream properly, all at once.
+    pub fn stop(&self) {
+        let posts = std::mem::take(&mut self.lock().posts);
+        stop_all(posts.into_values().filter_map(|post| post.station));
+    }
+}
+
+fn stop_all(stations: impl Iterator<Item = Station>) {
+    std::thread::scope(|scope| {
+        for station in stations {
+            scope.spawn(move || {
+                let name = station.handle().name().to_owned();
+                if let Err(e) = station.stop() {
+                    tracing::warn!(stream = name, "{e}");
+                }
+            });
+        }
+    });
+}
+
+fn models_of(inner: &mut Inner, config: &Config, stream: &StreamConfig) -> Result<Arc<Models>, ClassifierError> {
+    if let Some(models) = inner.models.get(&stream.model) {
+        return Ok(Arc::clone(models));
+    }
+    let entry = config.model_of(stream).cloned().unwrap_or_default();
+    let models = Arc::new(Models::new(Classifier::load(entry.path.as_deref(), &entry.flags)?)?);
+    inner.models.insert(stream.model.clone(), Arc::clone(&models));
+    Ok(models)
+}
