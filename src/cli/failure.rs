@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use gradcast::classifier::ClassifierError;
 use gradcast::engine::EngineError;
+use gradcast::monitor::StartError;
+use gradcast::monitor::config::ConfigError;
 use gradcast::stream::StreamError;
+use gradcast::stream::live::ModelError;
 use gradcast::video::{ErrorKind, VideoError};
 
 /// The documented exit codes (see `--help`).
@@ -67,6 +70,13 @@ impl From<ClassifierError> for Failure {
     }
 }
 
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint();
+        Self::new(Code::Usage, error, hint)
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let code = match &error {
@@ -88,6 +98,25 @@ impl From<VideoError> for Failure {
         };
         let hint = error.hint().to_owned();
         Self::new(code, error, hint)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Classifier(error) => error.into(),
+            ModelError::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Video(error) => error.into(),
+            StartError::Model(error) => error.into(),
+            StartError::Stream(error) => error.into(),
+        }
     }
 }
 

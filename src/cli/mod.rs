@@ -2,21 +2,27 @@
 
 mod annotate;
 mod completions;
+mod console;
 mod doctor;
 mod explain;
 mod failure;
 mod flags;
 mod inspect;
 mod interrupt;
+mod live;
+mod logging;
+mod memory;
+mod outlets;
 mod progress;
 mod report;
 mod rewrite;
 mod selftest;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use gradcast::monitor::config::LogFormat;
 
 use failure::Failure;
 
@@ -33,6 +39,10 @@ struct Cli {
     /// On errors, also show the chain of causes
     #[arg(short, long, global = true)]
     verbose: bool,
+
+    /// How log lines on standard error look [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 const EXIT_CODES: &str = "\
@@ -44,6 +54,8 @@ GRADCAST_ORT_LIB names the ONNX Runtime library.";
 #[derive(Subcommand)]
 enum Command {
     Annotate(Box<annotate::Args>),
+    Live(Box<live::Args>),
+    Watch(Box<watch::Args>),
     Explain(Box<explain::Args>),
     Inspect(Box<inspect::Args>),
     Rewrite(Box<rewrite::Args>),
@@ -54,10 +66,14 @@ enum Command {
 /// Parses the command line, runs the command and turns its outcome into the exit code.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,ort=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if !matches!(cli.command, Command::Watch(_)) {
+        logging::start(cli.log_format.unwrap_or_default(), None);
+    }
     let outcome = match cli.command {
         Command::Annotate(args) => annotate::run(&args),
+        Command::Live(args) => live::run(&args),
+        // Its configuration has a word in how it logs.
+        Command::Watch(args) => watch::run(&args, cli.log_format),
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Rewrite(args) => rewrite::run(&args),

@@ -2,10 +2,15 @@
 
 use gradcast::classifier::Prepared;
 use gradcast::engine::Engine;
+use gradcast::explain::Report;
 
 /// The model, its target layer and what was assumed.
 pub fn model(name: &str, model: &Prepared) {
-    let report = &model.report;
+    running(name, &model.report, &model.notes);
+}
+
+/// The same of a model that runs already.
+pub fn running(name: &str, report: &Report, notes: &[String]) {
     let layer = &report.layer;
     eprintln!(
         "model:   {name} ({} classes, {}×{} input); {} at `{}` ({}×{}×{}): {}",
@@ -19,7 +24,7 @@ pub fn model(name: &str, model: &Prepared) {
         layer.width,
         report.reason
     );
-    for note in &model.notes {
+    for note in notes {
         eprintln!("note:    {note}");
     }
 }

@@ -1,0 +1,209 @@
+//! `gradcast live`: one camera, seen at once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
+
+use gradcast::monitor::config::{Config, Link, ModelConfig, StreamConfig};
+use gradcast::monitor::{Monitor, OpenExtra, Workshop};
+use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, key};
+use gradcast::video::live::{self, EncoderOptions, Window};
+use gradcast::video::{Description, Frame, FrameFormat};
+
+use super::console::{self, Board};
+use super::failure::{Code, Failure};
+use super::flags::{ModelArgs, PictureArgs};
+use super::outlets::{OutletArgs, PaceArgs, SourceArgs};
+use super::report;
+use super::{interrupt, memory};
+
+/// Show a camera live, with the heat painted on every frame
+///
+/// The video never waits for the model: every frame is shown on time with the newest map.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  gradcast live                                  the first camera, in a window; ? shows the keys
+  gradcast live test                             a moving test picture with shapes that the built-in model knows
+  gradcast live --list                           the cameras of this machine
+  gradcast live 0 --size 1280x720 --fps 30 --http 127.0.0.1:8080
+  gradcast live rtsp://192.0.2.10/stream --publish rtsp://127.0.0.1:8554/cam --record recordings --keep 24h")]
+pub struct Args {
+    /// 0, /dev/video0, a camera's name, rtsp://…, http://…, a file played in real time, or test [default: the first camera]
+    #[arg(value_name = "SOURCE")]
+    source: Option<Link>,
+
+    /// List the cameras of this machine with their formats
+    #[arg(long, exclusive = true)]
+    list: bool,
+
+    /// Show a window, also where there are other outputs
+    #[arg(long, conflicts_with = "no_window")]
+    window: bool,
+
+    /// Show no window
+    #[arg(long)]
+    no_window: bool,
+
+    /// The stream's name, in the page, in events and in names of files
+    #[arg(long, default_value = "live")]
+    name: String,
+
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
+    #[command(flatten)]
+    source_flags: SourceArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    outlets: OutletArgs,
+
+    /// Replace keys of the built-in GStreamer launch descriptions (see pipelines/)
+    #[arg(long, value_name = "FILE.toml", help_heading = "Outputs")]
+    pipeline: Option<PathBuf>,
+}
+
+/// How often the program looks after its stream.
+const LOOK: Duration = Duration::from_millis(50);
+const MODEL: &str = "model";
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.list {
+        return list();
+    }
+    memory::keep_flat();
+    let description = args.pipeline.as_deref().map_or_else(Description::built_in, Description::load)?;
+    let config = configure(args)?;
+    let windowed = args.window || (!args.no_window && args.outlets.is_empty());
+    let window = if windowed { Some(open_window(args, &description)?) } else { None };
+    let interrupt = interrupt::flag()?;
+    let workshop = Workshop {
+        encoder: EncoderOptions { description: description.clone(), ..EncoderOptions::new()? },
+        description,
+        snapshots: PathBuf::from("."),
+    };
+    let closed = Arc::new(AtomicBool::new(false));
+    let keys = window.as_ref().map_or_else(crossbeam_channel::never, |w| w.keys());
+    let extra = window.map(|window| {
+        let output = Shown { window, closed: Arc::clone(&closed) };
+        Box::new(|_: &Arc<FrameFormat>| Ok(Box::new(output) as Box<dyn Output>)) as OpenExtra
+    });
+    let monitor = Monitor::start(config.clone(), workshop, extra)?;
+    let Some(stream) = monitor.stream(&args.name) else { return Ok(ExitCode::SUCCESS) };
+    tell_start(&stream);
+    let board = Arc::new(Board { monitor: Arc::clone(&monitor), file: None });
+    let console = console::start(&config, &board)?;
+
+    while !interrupt.load(SeqCst) && !closed.load(Relaxed) {
+        if let Ok(name) = keys.recv_timeout(LOOK)
+            && !press(&stream, &name)
+        {
+            break;
+        }
+        if !monitor.look_after() {
+            break;
+        }
+    }
+    let status = stream.status();
+    drop(console);
+    monitor.stop();
+    eprintln!(
+        "frames:  {} in, {} shown, {} explained, {} dropped; reconnected {} times",
+        status.frames_in, status.frames_out, status.explained, status.dropped, status.reconnects
+    );
+    if status.state == State::Failed {
+        let reason = status.reason.unwrap_or_default();
+        return Err(Failure::new(Code::Running, anyhow::Error::msg(reason), "run again with --verbose"));
+    }
+    Ok(if interrupt.load(SeqCst) { Code::Interrupted.into() } else { ExitCode::SUCCESS })
+}
+
+fn configure(args: &Args) -> Result<Config, Failure> {
+    let source = match &args.source {
+        Some(link) => link.clone(),
+        None => live::first_camera()?.to_string().parse().map_err(|e: String| Failure::usage(e, "name the source"))?,
+    };
+    let mut stream = StreamConfig { look: args.picture.look(), model: Some(MODEL.into()), ..StreamConfig::new(source) };
+    args.source_flags.lay_on(&mut stream);
+    args.pace.lay_on(&mut stream);
+    args.outlets.lay_on(&args.name, &mut stream);
+    let model = ModelConfig { path: args.model.model.clone(), flags: args.model.flags.clone() };
+    Ok(Config {
+        models: BTreeMap::from([(MODEL.to_owned(), model)]),
+        streams: BTreeMap::from([(args.name.clone(), stream)]),
+        http: args.outlets.http(),
+        ..Config::default()
+    })
+}
+
+fn list() -> Result<ExitCode, Failure> {
+    let cameras = live::cameras()?;
+    if cameras.is_empty() {
+        println!("no camera was found (`gradcast live test` needs none)");
+    }
+    for (number, camera) in cameras.iter().enumerate() {
+        println!("{number}  {}  {}", camera.path.display(), camera.name);
+        for format in &camera.formats {
+            println!("     {format}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opened before anything else: without a display, that is what the user should hear.
+fn open_window(args: &Args, description: &Description) -> Result<Window, Failure> {
+    let format = Arc::new(FrameFormat::live(1280, 720, None)?);
+    let title = format!("gradcast: {}", args.name);
+    Window::open(&title, &format, description).map_err(|e| {
+        let hint = format!("{}; or choose another output: --http 127.0.0.1:8080, --publish, --record", e.hint());
+        Failure::new(Code::Usage, e, hint)
+    })
+}
+
+/// The window as an output.
+struct Shown {
+    window: Window,
+    closed: Arc<AtomicBool>,
+}
+
+impl Output for Shown {
+    fn push(&mut self, frame: &Frame) {
+        self.window.push(frame.clone());
+        if self.window.is_closed() {
+            self.closed.store(true, Relaxed);
+        }
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+/// Does what a key means; `false` ends the program.
+fn press(stream: &LiveHandle, name: &str) -> bool {
+    match key(name) {
+        Some(KeyAction::Change(control, word)) => {
+            if let Err(e) = stream.change(control, word) {
+                eprintln!("note:    {e}");
+            }
+        }
+        Some(KeyAction::Snapshot) => match stream.snapshot() {
+            Ok(path) => eprintln!("saved:   {}", path.display()),
+            Err(e) => eprintln!("note:    no snapshot: {e}"),
+        },
+        Some(KeyAction::Quit) => return false,
+        None => {}
+    }
+    true
+}
+
+fn tell_start(stream: &LiveHandle) {
+    let status = stream.status();
+    let model = stream.model();
+    eprintln!("input:   {}", status.source);
+    report::running(&status.model, &model.report, &model.notes);
+    report::device(&model.engine);
+}

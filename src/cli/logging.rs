@@ -1,0 +1,22 @@
+//! Log lines on standard error: for people, or for machines.
+
+use std::io::stderr;
+
+use gradcast::monitor::config::LogFormat;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged where neither `RUST_LOG` nor a configuration says.
+const FILTER: &str = "warn,ort=error";
+
+/// Begins to log, once. `filter` is in the words of `RUST_LOG`, which goes before it.
+pub fn start(format: LogFormat, filter: Option<&str>) {
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(filter.unwrap_or(FILTER)))
+        .unwrap_or_else(|_| EnvFilter::new(FILTER));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // Fails only where logging has begun already.
+    let _ = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,154 @@
+//! Flags that `live` and `watch` share: how a source is read, and where its pictures go.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gradcast::classifier::Size;
+use gradcast::monitor::config::{CredentialsFrom, HttpConfig, Limit, Link, RecordConfig, Secret, StreamConfig};
+use gradcast::stream::live::Pace;
+use gradcast::video::live::Transport;
+
+/// How a source is read.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// Size to ask a camera for; other sources are scaled to it
+    #[arg(long, value_name = "WxH")]
+    size: Option<Size>,
+
+    /// Frames per second to ask a camera for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    fps: Option<u32>,
+
+    /// How RTP packets travel [default: tcp]
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
+
+    /// How long RTP packets wait for those before them [default: 200ms]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    latency: Option<Duration>,
+
+    /// Connect anew after so long without a picture; "off" for cameras that send only on motion [default: 5s]
+    #[arg(long, value_name = "TIME|off")]
+    silence: Option<Limit>,
+
+    /// A file whose first line is user:password (or set GRADCAST_USER and GRADCAST_PASSWORD)
+    #[arg(long, value_name = "FILE")]
+    credentials_file: Option<PathBuf>,
+
+    /// Take any certificate of a camera behind rtsps:// or https://
+    #[arg(long)]
+    tls_insecure: bool,
+
+    /// Begin a file again at its end
+    #[arg(long)]
+    repeat: bool,
+}
+
+/// Which frames are explained.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Pace")]
+pub struct PaceArgs {
+    /// Which frames wait for a map
+    #[arg(long, value_enum, default_value_t)]
+    pace: Pace,
+
+    /// Explain one frame in so many
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    every: u32,
+}
+
+/// Where the pictures go, any number at once. {name} stands for the stream's name.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Outputs")]
+pub struct OutletArgs {
+    /// Publish on an RTSP server of our own, as rtsp://127.0.0.1:8554/cam
+    #[arg(long, value_name = "URL")]
+    publish: Vec<Link>,
+
+    /// Push to another RTSP server
+    #[arg(long, value_name = "URL")]
+    push: Vec<Link>,
+
+    /// Serve the web console, as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http: Option<SocketAddr>,
+
+    /// What the console asks for; needed for addresses that others can reach
+    #[arg(long, value_name = "TOKEN", env = "GRADCAST_TOKEN", hide_env_values = true)]
+    token: Option<Secret>,
+
+    /// Record into files in this folder
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+
+    /// Length of a recorded file
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration, requires = "record")]
+    segment: Duration,
+
+    /// Remove recorded files of this age
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "record")]
+    keep: Option<Duration>,
+
+    /// Remove the oldest recorded files past so many bytes, as 20GB
+    #[arg(long, value_name = "BYTES", requires = "record")]
+    keep_bytes: Option<bytesize::ByteSize>,
+
+    /// Write one JSON object per frame: predictions, and where the heat is
+    #[arg(long, value_name = "FILE.jsonl")]
+    events: Option<PathBuf>,
+
+    /// Where snapshots go [default: here]
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    pub fn lay_on(&self, stream: &mut StreamConfig) {
+        stream.size = self.size;
+        stream.fps = self.fps;
+        stream.transport = self.transport;
+        stream.latency = self.latency;
+        stream.silence = self.silence;
+        stream.credentials = self.credentials_file.clone().map(CredentialsFrom::File);
+        stream.tls_insecure = self.tls_insecure;
+        stream.repeat = self.repeat;
+    }
+}
+
+impl PaceArgs {
+    pub fn lay_on(&self, stream: &mut StreamConfig) {
+        (stream.pace, stream.every) = (self.pace, self.every);
+    }
+}
+
+impl OutletArgs {
+    /// Whether any picture would be seen.
+    pub fn is_empty(&self) -> bool {
+        self.publish.is_empty() && self.push.is_empty() && self.http.is_none() && self.record.is_none()
+    }
+
+    pub fn lay_on(&self, name: &str, stream: &mut StreamConfig) {
+        let path = |path: &Path| PathBuf::from(path.to_string_lossy().replace("{name}", name));
+        stream.publish = self.publish.iter().map(|link| link.named(name)).collect();
+        stream.push = self.push.iter().map(|link| link.named(name)).collect();
+        stream.record = self.record.as_deref().map(|dir| RecordConfig {
+            dir: path(dir),
+            segment: self.segment,
+            keep: self.keep,
+            keep_bytes: self.keep_bytes.map(|b| b.as_u64()),
+        });
+        stream.events = self.events.as_deref().map(path);
+        stream.snapshots.clone_from(&self.snapshots);
+    }
+
+    /// With several streams, a file that all of them would write to.
+    pub fn shared_file(&self) -> Option<&Path> {
+        self.events.as_deref().filter(|path| !path.to_string_lossy().contains("{name}"))
+    }
+
+    pub fn http(&self) -> Option<HttpConfig> {
+        self.http.map(|listen| HttpConfig { listen, token: self.token.clone() })
+    }
+}

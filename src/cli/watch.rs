@@ -1,0 +1,127 @@
+//! `gradcast watch`: many cameras, for months.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use gradcast::monitor::config::{Config, LogFormat, ModelConfig, example};
+use gradcast::monitor::{Monitor, Workshop, systemd};
+use gradcast::video::Description;
+use gradcast::video::live::EncoderOptions;
+
+use super::console::{self, Board};
+use super::failure::{Code, Failure};
+use super::flags::{ModelArgs, PictureArgs};
+use super::outlets::{OutletArgs, PaceArgs, SourceArgs};
+use super::{interrupt, logging, memory};
+
+/// Watch many cameras with one engine: publish, record, a web console, metrics
+///
+/// Cameras come and go; what is published, recorded and shown goes on. SIGHUP reads the configuration again.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  gradcast watch rtsp://192.0.2.10/a rtsp://192.0.2.11/b --http 127.0.0.1:8080
+  gradcast watch --print-config > cameras.toml
+  gradcast watch cameras.toml")]
+pub struct Args {
+    /// Sources, or one CONFIG.toml
+    #[arg(value_name = "URL|CONFIG.toml", required_unless_present = "print_config")]
+    sources: Vec<String>,
+
+    /// Write a commented example of a configuration
+    #[arg(long, exclusive = true)]
+    print_config: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
+    #[command(flatten)]
+    source_flags: SourceArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    outlets: OutletArgs,
+
+    /// Replace keys of the built-in GStreamer launch descriptions (see pipelines/)
+    #[arg(long, value_name = "FILE.toml", help_heading = "Outputs")]
+    pipeline: Option<PathBuf>,
+}
+
+/// How often the program looks after its streams.
+const LOOK: Duration = Duration::from_millis(100);
+const MODEL: &str = "model";
+
+pub fn run(args: &Args, log_format: Option<LogFormat>) -> Result<ExitCode, Failure> {
+    if args.print_config {
+        print!("{}", example());
+        return Ok(ExitCode::SUCCESS);
+    }
+    memory::keep_flat();
+    let file = config_file(&args.sources);
+    let config = match file {
+        Some(path) => Config::load(path)?,
+        None => from_urls(args)?,
+    };
+    logging::start(log_format.or(config.log.format).unwrap_or_default(), config.log.filter.as_deref());
+    let description = args.pipeline.as_deref().map_or_else(Description::built_in, Description::load)?;
+    let workshop = Workshop {
+        encoder: EncoderOptions { description: description.clone(), ..EncoderOptions::new()? },
+        description,
+        snapshots: PathBuf::from("."),
+    };
+    let (interrupt, reload) = interrupt::service_flags()?;
+    let monitor = Monitor::start(config.clone(), workshop, None)?;
+    for stream in monitor.streams() {
+        let status = stream.status();
+        eprintln!("stream:  {}: {} with {} on {}", status.name, status.source, status.model, status.device);
+    }
+    let board = Arc::new(Board { monitor: Arc::clone(&monitor), file: file.map(Path::to_owned) });
+    let console = console::start(&config, &board)?;
+    systemd::ready(&format!("{} streams", monitor.streams().len()));
+    let alive = Arc::clone(&monitor);
+    let _watchdog = systemd::Watchdog::start(move || alive.is_alive());
+
+    while !interrupt.load(SeqCst) && monitor.look_after() {
+        std::thread::sleep(LOOK);
+        if reload.swap(false, SeqCst) {
+            match board.read_again() {
+                Ok(said) => tracing::info!("{said}"),
+                Err(said) => tracing::error!("{said}"),
+            }
+        }
+    }
+    systemd::stopping();
+    drop(console);
+    monitor.stop();
+    Ok(if interrupt.load(SeqCst) { Code::Interrupted.into() } else { ExitCode::SUCCESS })
+}
+
+/// The one argument that is a configuration.
+fn config_file(sources: &[String]) -> Option<&Path> {
+    match sources {
+        [one] if Path::new(one).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) => Some(Path::new(one)),
+        _ => None,
+    }
+}
+
+fn from_urls(args: &Args) -> Result<Config, Failure> {
+    let mut config = Config::from_urls(&args.sources)?;
+    if let Some(path) = args.outlets.shared_file().filter(|_| config.streams.len() > 1) {
+        let what = format!("several streams would write to {}", path.display());
+        return Err(Failure::usage(what, "put {name} into the file's name, as events/{name}.jsonl"));
+    }
+    for (name, stream) in &mut config.streams {
+        stream.look = args.picture.look();
+        stream.model = Some(MODEL.into());
+        args.source_flags.lay_on(stream);
+        args.pace.lay_on(stream);
+        args.outlets.lay_on(name, stream);
+    }
+    config.models.insert(MODEL.into(), ModelConfig { path: args.model.model.clone(), flags: args.model.flags.clone() });
+    config.http = args.outlets.http();
+    Ok(config)
+}

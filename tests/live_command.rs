@@ -1,0 +1,179 @@
+//! Promise: `gradcast live test` works with nothing else: a window with video, heat and label; a key changes the
+//! picture; `q` ends it. And without a window: published, seen by another client, with events.
+
+#[path = "common/screen.rs"]
+mod screen;
+
+mod common;
+
+use std::io::Read;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::cli::{events, gradcast};
+use screen::{Screen, Viewer};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// The command while it runs; killed where a test fails.
+struct Running(Child);
+
+impl Running {
+    fn said(mut self) -> (i32, String) {
+        let until = Instant::now() + SOON;
+        let status = loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "the command does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let mut said = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status.code().unwrap_or(-1), said)
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a signal to a child of ours that has not been waited for.
+        assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + SOON;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Mean difference of two pictures, in levels.
+fn difference(a: &[u8], b: &[u8]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len().max(1) as f64
+}
+
+#[test]
+fn the_window_shows_video_heat_and_label_and_obeys_keys() {
+    let screen = Screen::new();
+    let viewer = Viewer::on(&screen);
+    let child = gradcast()
+        .args(["live", "test", "--device", "cpu"])
+        .env("DISPLAY", &screen.name)
+        .env_remove("WAYLAND_DISPLAY")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let live = Running(child);
+    let window = wait_for("the window", || viewer.windows().first().copied());
+    let size = wait_for("the picture", || Some(viewer.size(window)).filter(|(w, h)| *w >= 640 && *h >= 360));
+    viewer.point_at(window);
+    std::thread::sleep(Duration::from_secs(3));
+
+    // Frozen, two screenshots are alike; a key changes the picture.
+    viewer.press(&[u32::from(b' ')]);
+    std::thread::sleep(Duration::from_secs(2));
+    let before = viewer.shot(size, "live-paused");
+    std::thread::sleep(Duration::from_millis(500));
+    let same = difference(&before, &viewer.shot(size, "live-paused-again"));
+    viewer.press(&[u32::from(b'/')]);
+    std::thread::sleep(Duration::from_secs(1));
+    let helped = difference(&before, &viewer.shot(size, "live-help"));
+    viewer.press(&[u32::from(b'c')]);
+    std::thread::sleep(Duration::from_secs(1));
+    let recoloured = difference(&before, &viewer.shot(size, "live-colours"));
+    println!("paused {same:.2}, with help {helped:.2}, in other colours {recoloured:.2} levels");
+    assert!(same < 0.5, "a paused picture stands still");
+    assert!(helped > 0.5 && recoloured > helped + 1.0);
+
+    // It moves again.
+    viewer.press(&[u32::from(b' ')]);
+    std::thread::sleep(Duration::from_secs(1));
+    let one = viewer.shot(size, "live-one");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(difference(&one, &viewer.shot(size, "live-two")) > 0.5, "the video runs");
+
+    viewer.press(&[u32::from(b'q')]);
+    let (code, said) = live.said();
+    println!("{said}");
+    assert_eq!(code, 0);
+    assert!(said.contains("frames:") && said.contains("device:  cpu"), "{said}");
+}
+
+#[test]
+fn published_and_recorded_with_events_and_ended_within_two_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, records) = (folder.path().join("events.jsonl"), folder.path().join("records"));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("rtsp://127.0.0.1:{port}/cam");
+    let child = gradcast()
+        .args(["live", "test", "--no-window", "--device", "cpu", "--publish", &url])
+        .arg("--record")
+        .arg(&records)
+        .arg("--events")
+        .arg(&log)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let live = Running(child);
+    let probe = || {
+        let done = std::process::Command::new("ffprobe")
+            .args(["-v", "error", "-rtsp_transport", "tcp", "-show_entries", "stream=codec_name,width,height"])
+            .args(["-of", "csv=p=0", &url])
+            .output()
+            .unwrap();
+        Some(String::from_utf8_lossy(&done.stdout).trim().to_owned()).filter(|said| !said.is_empty())
+    };
+    let said = wait_for("the published stream", probe);
+    assert!(said.starts_with("h264,1280,720"), "{said}");
+    std::thread::sleep(Duration::from_secs(2));
+    let asked = Instant::now();
+    live.signal(libc::SIGTERM);
+    let (code, said) = live.said();
+    assert!(asked.elapsed() < Duration::from_secs(4), "it took {:?} to end", asked.elapsed());
+    assert_eq!(code, 130, "{said}");
+
+    let events = events(&log);
+    assert!(events.len() > 30, "{} events", events.len());
+    let pts: Vec<u64> = events.iter().map(|e| e["pts_ns"].as_u64().unwrap()).collect();
+    assert!(pts.windows(2).all(|w| w[0] < w[1]), "times rise");
+    assert!(events.iter().any(|e| e["map_pts_ns"].as_u64().is_some_and(|map| map <= e["pts_ns"].as_u64().unwrap())));
+    let files: Vec<_> = std::fs::read_dir(&records).unwrap().map(|f| f.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let done = std::process::Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
+        .arg(&files[0])
+        .output()
+        .unwrap();
+    let frames: u64 = String::from_utf8_lossy(&done.stdout).trim().parse().unwrap();
+    assert!(frames > 30, "{frames} frames were recorded");
+}
+
+#[test]
+fn what_cannot_start_says_so_with_its_exit_code() {
+    let run = |args: &[&str]| {
+        let mut command = gradcast();
+        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").arg("live").args(args);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run(&["test"]);
+    assert!(code == Some(2) && said.contains("no display") && said.contains("--http"), "{code:?} {said}");
+    let (code, said) = run(&["no-such-file.mp4", "--no-window"]);
+    assert!(code == Some(3) && said.contains("no-such-file.mp4"), "{code:?} {said}");
+    let (code, said) = run(&["test", "--publish", "rtsp://0.0.0.0:8554/x"]);
+    assert!(code == Some(2) && said.contains("password"), "{code:?} {said}");
+    let (code, said) = run(&["ftp://somewhere/x", "--no-window"]);
+    assert!(code == Some(2), "{code:?} {said}");
+    let (code, _) = run(&["--list"]);
+    assert_eq!(code, Some(0));
+}

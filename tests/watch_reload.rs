@@ -1,0 +1,104 @@
+//! Promise: SIGHUP reads the configuration again, while the streams that did not change go on; a mistake in it changes
+//! nothing; two models run at once; the numbers and the health can be read.
+
+mod common;
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::cli::gradcast;
+use serde_json::Value;
+
+struct Watch {
+    child: Child,
+    base: String,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Watch {
+    fn get(&self, path: &str) -> Option<String> {
+        ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()
+    }
+
+    /// Name and frames of every live stream.
+    fn live(&self) -> Vec<(String, u64)> {
+        let streams: Value = self.get("/api/streams").and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default();
+        let rows = streams.as_array().cloned().unwrap_or_default();
+        let live = rows.iter().filter(|s| s["state"] == "live");
+        live.map(|s| (s["name"].as_str().unwrap().to_owned(), s["frames_out"].as_u64().unwrap())).collect()
+    }
+
+    fn wait_for(&self, names: &[&str]) -> Vec<(String, u64)> {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let live = self.live();
+            if live.iter().map(|(name, _)| name.as_str()).eq(names.iter().copied()) {
+                return live;
+            }
+            assert!(Instant::now() < until, "waited in vain for {names:?}: {:?}", self.get("/api/streams"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a signal to a child of ours that has not been waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+}
+
+fn write(path: &Path, port: u16, streams: &[(&str, &str)]) {
+    let mut text = format!(
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[models.first]\ndevice = \"cpu\"\n[models.second]\ndevice = \"cpu\"\nclass = \"star\"\n"
+    );
+    for (name, model) in streams {
+        text += &format!("[streams.{name}]\nurl = \"test\"\nmodel = \"{model}\"\nevery = 3\n");
+    }
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn the_configuration_is_read_again_while_streams_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cameras.toml");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    write(&path, port, &[("a", "first"), ("b", "second")]);
+    let child = gradcast().arg("watch").arg(&path).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watch = Watch { child, base: format!("http://127.0.0.1:{port}") };
+    let before = watch.wait_for(&["a", "b"]);
+
+    let metrics = watch.get("/metrics").unwrap();
+    for name in ["gradcast_frames_total{stream=\"a\"}", "gradcast_stream_up{stream=\"b\"} 1", "gradcast_engine_"] {
+        assert!(metrics.contains(name), "{name} is not in\n{metrics}");
+    }
+    let engines = metrics.lines().filter(|l| l.starts_with("gradcast_engine_queue_length{")).count();
+    assert_eq!(engines, 2, "a model, an engine each:\n{metrics}");
+    assert!(watch.get("/healthz").is_some() && watch.get("/readyz").is_some());
+
+    write(&path, port, &[("a", "first"), ("c", "second")]);
+    watch.signal(libc::SIGHUP);
+    let after = watch.wait_for(&["a", "c"]);
+    assert!(after[0].1 > before[0].1, "a went on: its counters did not begin again");
+
+    // A mistake changes nothing.
+    std::fs::write(&path, "[streams.a]\nurll = \"test\"\n").unwrap();
+    watch.signal(libc::SIGHUP);
+    std::thread::sleep(Duration::from_secs(1));
+    watch.wait_for(&["a", "c"]);
+
+    let asked = Instant::now();
+    watch.signal(libc::SIGTERM);
+    let code = watch.child.wait().unwrap().code();
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    let mut said = String::new();
+    watch.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("urll") && said.contains("cameras.toml"), "{said}");
+}
