@@ -24,4 +24,5 @@ pub mod monitor;
 pub mod onnx;
 pub mod paint;
 pub mod stream;
+mod sync;
 pub mod video;

@@ -1,22 +1,20 @@
 //! `gradcast live`: one camera, seen at once.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
-use gradcast::monitor::config::{Config, Link, ModelConfig, StreamConfig};
-use gradcast::monitor::{Monitor, OpenExtra, Workshop};
+use gradcast::monitor::config::{Config, Link, StreamConfig};
+use gradcast::monitor::{Monitor, OpenExtra};
 use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, key};
-use gradcast::video::live::{self, EncoderOptions, Window};
+use gradcast::video::live::{self, Window};
 use gradcast::video::{Description, Frame, FrameFormat};
 
 use super::console::{self, Board};
 use super::failure::{Code, Failure};
-use super::flags::{ModelArgs, PictureArgs};
-use super::outlets::{OutletArgs, PaceArgs, SourceArgs};
+use super::outlets::StreamArgs;
 use super::report;
 use super::{interrupt, memory};
 
@@ -53,40 +51,22 @@ pub struct Args {
     name: String,
 
     #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    picture: PictureArgs,
-    #[command(flatten)]
-    source_flags: SourceArgs,
-    #[command(flatten)]
-    pace: PaceArgs,
-    #[command(flatten)]
-    outlets: OutletArgs,
-
-    /// Replace keys of the built-in GStreamer launch descriptions (see pipelines/)
-    #[arg(long, value_name = "FILE.toml", help_heading = "Outputs")]
-    pipeline: Option<PathBuf>,
+    stream: StreamArgs,
 }
 
 /// How often the program looks after its stream.
 const LOOK: Duration = Duration::from_millis(50);
-const MODEL: &str = "model";
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.list {
         return list();
     }
     memory::keep_flat();
-    let description = args.pipeline.as_deref().map_or_else(Description::built_in, Description::load)?;
+    let workshop = args.stream.workshop()?;
     let config = configure(args)?;
-    let windowed = args.window || (!args.no_window && args.outlets.is_empty());
-    let window = if windowed { Some(open_window(args, &description)?) } else { None };
+    let windowed = args.window || (!args.no_window && args.stream.shows_nowhere());
+    let window = if windowed { Some(open_window(args, &workshop.description)?) } else { None };
     let interrupt = interrupt::flag()?;
-    let workshop = Workshop {
-        encoder: EncoderOptions { description: description.clone(), ..EncoderOptions::new()? },
-        description,
-        snapshots: PathBuf::from("."),
-    };
     let closed = Arc::new(AtomicBool::new(false));
     let keys = window.as_ref().map_or_else(crossbeam_channel::never, |w| w.keys());
     let extra = window.map(|window| {
@@ -128,17 +108,10 @@ fn configure(args: &Args) -> Result<Config, Failure> {
         Some(link) => link.clone(),
         None => live::first_camera()?.to_string().parse().map_err(|e: String| Failure::usage(e, "name the source"))?,
     };
-    let mut stream = StreamConfig { look: args.picture.look(), model: Some(MODEL.into()), ..StreamConfig::new(source) };
-    args.source_flags.lay_on(&mut stream);
-    args.pace.lay_on(&mut stream);
-    args.outlets.lay_on(&args.name, &mut stream);
-    let model = ModelConfig { path: args.model.model.clone(), flags: args.model.flags.clone() };
-    Ok(Config {
-        models: BTreeMap::from([(MODEL.to_owned(), model)]),
-        streams: BTreeMap::from([(args.name.clone(), stream)]),
-        http: args.outlets.http(),
-        ..Config::default()
-    })
+    let mut config =
+        Config { streams: BTreeMap::from([(args.name.clone(), StreamConfig::new(source))]), ..Config::default() };
+    args.stream.lay_on(&mut config);
+    Ok(config)
 }
 
 fn list() -> Result<ExitCode, Failure> {

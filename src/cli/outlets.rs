@@ -5,14 +5,78 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gradcast::classifier::Size;
-use gradcast::monitor::config::{CredentialsFrom, HttpConfig, Limit, Link, RecordConfig, Secret, StreamConfig};
+use gradcast::monitor::Workshop;
+use gradcast::monitor::config::{
+    Config, CredentialsFrom, HttpConfig, Limit, Link, ModelConfig, RecordConfig, Secret, StreamConfig,
+};
 use gradcast::stream::live::Pace;
-use gradcast::video::live::Transport;
+use gradcast::video::Description;
+use gradcast::video::live::{EncoderOptions, Transport};
+
+use super::failure::Failure;
+use super::flags::{ModelArgs, PictureArgs};
+
+/// All that is said of a stream on the command line.
+#[derive(clap::Args)]
+pub struct StreamArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    outlets: OutletArgs,
+
+    /// Replace keys of the built-in GStreamer launch descriptions (see pipelines/)
+    #[arg(long, value_name = "FILE.toml", help_heading = "Outputs")]
+    pipeline: Option<PathBuf>,
+}
+
+/// What the model of the command line is called in the configuration that is made of it.
+const MODEL: &str = "model";
+
+impl StreamArgs {
+    /// Says it of every stream of a configuration.
+    pub fn lay_on(&self, config: &mut Config) {
+        let Self { model, picture, source, pace, outlets, .. } = self;
+        for (name, stream) in &mut config.streams {
+            (stream.look, stream.model) = (picture.look(), Some(MODEL.into()));
+            source.lay_on(stream);
+            pace.lay_on(stream);
+            outlets.lay_on(name, stream);
+        }
+        config.models.insert(MODEL.into(), ModelConfig { path: model.model.clone(), flags: model.flags.clone() });
+        config.http = outlets.http();
+    }
+
+    /// What all streams share.
+    ///
+    /// # Errors
+    /// Where the description of `--pipeline` is not understood.
+    pub fn workshop(&self) -> Result<Workshop, Failure> {
+        let description = self.pipeline.as_deref().map_or_else(Description::built_in, Description::load)?;
+        let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new()? };
+        Ok(Workshop { description, encoder, snapshots: PathBuf::from(".") })
+    }
+
+    /// Whether no picture would be seen without a window.
+    pub fn shows_nowhere(&self) -> bool {
+        self.outlets.is_empty()
+    }
+
+    /// With several streams, a file that all of them would write to.
+    pub fn shared_file(&self) -> Option<&Path> {
+        self.outlets.events.as_deref().filter(|path| !path.to_string_lossy().contains("{name}"))
+    }
+}
 
 /// How a source is read.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Source")]
-pub struct SourceArgs {
+struct SourceArgs {
     /// Size to ask a camera for; other sources are scaled to it
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
@@ -49,7 +113,7 @@ pub struct SourceArgs {
 /// Which frames are explained.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Pace")]
-pub struct PaceArgs {
+struct PaceArgs {
     /// Which frames wait for a map
     #[arg(long, value_enum, default_value_t)]
     pace: Pace,
@@ -62,7 +126,7 @@ pub struct PaceArgs {
 /// Where the pictures go, any number at once. {name} stands for the stream's name.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Outputs")]
-pub struct OutletArgs {
+struct OutletArgs {
     /// Publish on an RTSP server of our own, as rtsp://127.0.0.1:8554/cam
     #[arg(long, value_name = "URL")]
     publish: Vec<Link>,
@@ -105,7 +169,7 @@ pub struct OutletArgs {
 }
 
 impl SourceArgs {
-    pub fn lay_on(&self, stream: &mut StreamConfig) {
+    fn lay_on(&self, stream: &mut StreamConfig) {
         stream.size = self.size;
         stream.fps = self.fps;
         stream.transport = self.transport;
@@ -118,18 +182,18 @@ impl SourceArgs {
 }
 
 impl PaceArgs {
-    pub fn lay_on(&self, stream: &mut StreamConfig) {
+    fn lay_on(&self, stream: &mut StreamConfig) {
         (stream.pace, stream.every) = (self.pace, self.every);
     }
 }
 
 impl OutletArgs {
     /// Whether any picture would be seen.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.publish.is_empty() && self.push.is_empty() && self.http.is_none() && self.record.is_none()
     }
 
-    pub fn lay_on(&self, name: &str, stream: &mut StreamConfig) {
+    fn lay_on(&self, name: &str, stream: &mut StreamConfig) {
         let path = |path: &Path| PathBuf::from(path.to_string_lossy().replace("{name}", name));
         stream.publish = self.publish.iter().map(|link| link.named(name)).collect();
         stream.push = self.push.iter().map(|link| link.named(name)).collect();
@@ -143,12 +207,7 @@ impl OutletArgs {
         stream.snapshots.clone_from(&self.snapshots);
     }
 
-    /// With several streams, a file that all of them would write to.
-    pub fn shared_file(&self) -> Option<&Path> {
-        self.events.as_deref().filter(|path| !path.to_string_lossy().contains("{name}"))
-    }
-
-    pub fn http(&self) -> Option<HttpConfig> {
+    fn http(&self) -> Option<HttpConfig> {
         self.http.map(|listen| HttpConfig { listen, token: self.token.clone() })
     }
 }

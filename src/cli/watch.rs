@@ -1,20 +1,17 @@
 //! `gradcast watch`: many cameras, for months.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use gradcast::monitor::config::{Config, LogFormat, ModelConfig, example};
-use gradcast::monitor::{Monitor, Workshop, systemd};
-use gradcast::video::Description;
-use gradcast::video::live::EncoderOptions;
+use gradcast::monitor::config::{Config, LogFormat, example};
+use gradcast::monitor::{Monitor, systemd};
 
 use super::console::{self, Board};
 use super::failure::{Code, Failure};
-use super::flags::{ModelArgs, PictureArgs};
-use super::outlets::{OutletArgs, PaceArgs, SourceArgs};
+use super::outlets::StreamArgs;
 use super::{interrupt, logging, memory};
 
 /// Watch many cameras with one engine: publish, record, a web console, metrics
@@ -36,24 +33,11 @@ pub struct Args {
     print_config: bool,
 
     #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    picture: PictureArgs,
-    #[command(flatten)]
-    source_flags: SourceArgs,
-    #[command(flatten)]
-    pace: PaceArgs,
-    #[command(flatten)]
-    outlets: OutletArgs,
-
-    /// Replace keys of the built-in GStreamer launch descriptions (see pipelines/)
-    #[arg(long, value_name = "FILE.toml", help_heading = "Outputs")]
-    pipeline: Option<PathBuf>,
+    stream: StreamArgs,
 }
 
 /// How often the program looks after its streams.
 const LOOK: Duration = Duration::from_millis(100);
-const MODEL: &str = "model";
 
 pub fn run(args: &Args, log_format: Option<LogFormat>) -> Result<ExitCode, Failure> {
     if args.print_config {
@@ -67,12 +51,7 @@ pub fn run(args: &Args, log_format: Option<LogFormat>) -> Result<ExitCode, Failu
         None => from_urls(args)?,
     };
     logging::start(log_format.or(config.log.format).unwrap_or_default(), config.log.filter.as_deref());
-    let description = args.pipeline.as_deref().map_or_else(Description::built_in, Description::load)?;
-    let workshop = Workshop {
-        encoder: EncoderOptions { description: description.clone(), ..EncoderOptions::new()? },
-        description,
-        snapshots: PathBuf::from("."),
-    };
+    let workshop = args.stream.workshop()?;
     let (interrupt, reload) = interrupt::service_flags()?;
     let monitor = Monitor::start(config.clone(), workshop, None)?;
     for stream in monitor.streams() {
@@ -110,18 +89,10 @@ fn config_file(sources: &[String]) -> Option<&Path> {
 
 fn from_urls(args: &Args) -> Result<Config, Failure> {
     let mut config = Config::from_urls(&args.sources)?;
-    if let Some(path) = args.outlets.shared_file().filter(|_| config.streams.len() > 1) {
+    if let Some(path) = args.stream.shared_file().filter(|_| config.streams.len() > 1) {
         let what = format!("several streams would write to {}", path.display());
         return Err(Failure::usage(what, "put {name} into the file's name, as events/{name}.jsonl"));
     }
-    for (name, stream) in &mut config.streams {
-        stream.look = args.picture.look();
-        stream.model = Some(MODEL.into());
-        args.source_flags.lay_on(stream);
-        args.pace.lay_on(stream);
-        args.outlets.lay_on(name, stream);
-    }
-    config.models.insert(MODEL.into(), ModelConfig { path: args.model.model.clone(), flags: args.model.flags.clone() });
-    config.http = args.outlets.http();
+    args.stream.lay_on(&mut config);
     Ok(config)
 }

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
-use url::{Host, Url};
+use url::Url;
+
+use crate::video::live::{has_ending, is_loopback, split_credentials};
 
 /// Reads a value from a text in quotes. What was there instead is never quoted: it may be a secret.
 fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Result<T, D::Error> {
@@ -41,16 +43,7 @@ impl Link {
 
     /// Whether it names this machine and can be reached from this machine only.
     pub fn is_loopback(&self) -> bool {
-        match self.url().as_ref().and_then(Url::host) {
-            // Schemes that the URL standard does not know keep an IPv4 address as a name.
-            Some(Host::Domain(name)) => {
-                name.eq_ignore_ascii_case("localhost")
-                    || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-            }
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => false,
-        }
+        self.url().as_ref().and_then(Url::host).is_some_and(|host| is_loopback(&host))
     }
 
     /// The last part of its path, without an extension of a file; `None` where it has none.
@@ -77,10 +70,7 @@ impl Link {
 
     /// A file's path laid on `folder`; every other address as it is.
     pub(super) fn in_folder(self, folder: &Path) -> Self {
-        // Cameras have names like “USB2.0 Camera”: an ending is short and has no spaces.
-        let ending = Path::new(&self.0).extension().and_then(|e| e.to_str());
-        let ends = ending.is_some_and(|e| (1..=5).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_alphanumeric()));
-        if self.0.contains("://") || !(ends || self.0.contains('/')) {
+        if self.0.contains("://") || !(has_ending(&self.0) || self.0.contains('/')) {
             return self;
         }
         Self(folder.join(&self.0).to_string_lossy().into_owned())
@@ -123,16 +113,6 @@ impl fmt::Display for Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Link({self})")
-    }
-}
-
-/// What follows `://`, in two: credentials, and the rest. Passwords with a bare `@` or `#` come apart
-/// properly; one with a bare `/` does not, and is no valid URL in any program.
-fn split_credentials(rest: &str) -> (Option<&str>, &str) {
-    let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest.get(..authority).and_then(|a| a.rfind('@')) {
-        Some(at) => (rest.get(..at), rest.get(at + 1..).unwrap_or_default()),
-        None => (None, rest),
     }
 }
 

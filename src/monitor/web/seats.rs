@@ -1,8 +1,9 @@
 //! Who may watch: so many per stream, and so many in all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::sync::lock;
 use crate::video::live::Viewer;
 
 /// The seats that are taken, by stream.
@@ -72,10 +73,6 @@ impl Viewers {
     pub fn remove(&self, id: u64) -> bool {
         lock(&self.0).remove(&id).is_some()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

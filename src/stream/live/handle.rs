@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::Sender;
@@ -14,6 +14,7 @@ use super::meters::Meters;
 use super::models::{Models, Running};
 use super::run::LiveSettings;
 use crate::stream::events::PredictionEvent;
+use crate::sync::lock;
 use crate::video::live::{Broadcast, Jpegs, SourceCounters};
 
 /// What a stream is doing.
@@ -181,11 +182,6 @@ pub(super) struct Shared {
     pub jpegs: Jpegs,
     /// Where snapshots go.
     pub snapshots: PathBuf,
-}
-
-/// Locks, also after a panic elsewhere: what is inside is plain data.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running stream; clones refer to the same.

@@ -11,13 +11,14 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::controls::{HELP, Wishes};
 use super::explainer::{Explained, Explainer};
-use super::handle::{LiveHandle, State, lock};
+use super::handle::{LiveHandle, State};
 use super::meters::{Meters, since};
 use super::models::{ModelError, Models, Running};
 use crate::engine::{ClassMap, Outcome};
 use crate::paint::Look;
 use crate::stream::events::{EventLog, FrameEvent, MapEvent, predictions};
 use crate::stream::{Seen, StreamError};
+use crate::sync::lock;
 use crate::video::live::{self, Broadcast, Health, Jpegs, LiveSource};
 use crate::video::{Frame, FrameFormat};
 
@@ -348,7 +349,7 @@ impl Loop {
 
     /// Paints a frame with the newest map, and hands it to the outputs.
     fn show(&mut self, frame: &Frame) -> Result<(), StreamError> {
-        let meters = self.settings.meters.clone();
+        let meters = &self.settings.meters;
         let painting = Instant::now();
         let age = self.newest.as_ref().map(|e| frame.pts().saturating_sub(e.pts));
         let explained = self.newest.as_ref().filter(|_| age.is_some_and(|age| age <= STALE_MAP));

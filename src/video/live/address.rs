@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::credentials::{Credentials, mask};
+use super::credentials::{Credentials, mask, split_credentials};
 use crate::video::error::{Result, VideoError};
 
 /// What sort of source an address names.
@@ -80,9 +80,13 @@ impl FromStr for Address {
 
 /// A name with a slash or an ending, or one that exists. Cameras have names like “USB2.0 Camera”.
 fn looks_like_a_file(text: &str) -> bool {
+    text.contains('/') || has_ending(text) || Path::new(text).exists()
+}
+
+/// Whether a name ends as files do: shortly, and without spaces.
+pub(crate) fn has_ending(text: &str) -> bool {
     let ending = Path::new(text).extension().and_then(|e| e.to_str());
-    let ends = ending.is_some_and(|e| (1..=5).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_alphanumeric()));
-    text.contains('/') || ends || Path::new(text).exists()
+    ending.is_some_and(|e| (1..=5).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 impl Address {
@@ -96,12 +100,8 @@ impl Address {
             VideoError::usage(format!("{} cannot be opened: no source is a “{scheme}”", mask(text)), FORMS)
         })?;
         // Taken out before anything else sees them; passwords with a bare # or @ in them work as well.
-        let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-        let at = rest.get(..authority).and_then(|a| a.rfind('@'));
-        let (credentials, rest) = match at {
-            Some(at) => (Some(Credentials::from_userinfo(&rest[..at])), &rest[at + 1..]),
-            None => (None, rest),
-        };
+        let (credentials, rest) = split_credentials(rest);
+        let credentials = credentials.map(Credentials::from_userinfo);
         let not_understood = || {
             VideoError::usage(
                 format!("the address {} is not understood", mask(&format!("{scheme}://{rest}"))),

@@ -64,7 +64,8 @@ impl Credentials {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
+/// Text with its %xx put right; what is no %xx stays.
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -74,6 +75,16 @@ fn percent_decoded(text: &str) -> String {
         rest = after.get(if code.is_some() { 2 } else { 0 }..).unwrap_or_default();
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// What follows `://`, in two: credentials, and the rest. Passwords with a bare `@` or `#` come apart
+/// properly; one with a bare `/` does not, and is no valid URL in any program.
+pub(crate) fn split_credentials(rest: &str) -> (Option<&str>, &str) {
+    let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest.get(..authority).and_then(|a| a.rfind('@')) {
+        Some(at) => (rest.get(..at), rest.get(at + 1..).unwrap_or_default()),
+        None => (None, rest),
+    }
 }
 
 /// Parameters of URLs whose values nobody else should see.

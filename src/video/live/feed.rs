@@ -1,7 +1,10 @@
 //! What the outputs have in common: packets into a pipeline, their health, and their end.
 
-use std::time::{Duration, SystemTime};
+use std::io;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
+use crossbeam_channel::Sender;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -48,6 +51,40 @@ impl OutputHealth {
         }
     }
 }
+
+/// A thread that takes packets until it is asked to end.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts it; `stop` hangs up when it is to end.
+    pub fn start(name: &str, stop: Sender<()>, work: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let thread = std::thread::Builder::new().name(name.into()).spawn(work)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Asks it to end; `false` where it did not within `limit` and is left behind.
+    pub fn end(&mut self, limit: Duration) -> bool {
+        drop(self.stop.take());
+        let Some(thread) = self.thread.take() else { return true };
+        let until = Instant::now() + limit;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+        let ended = thread.is_finished();
+        if ended {
+            // What it panicked with has been told on the standard error.
+            let _ = thread.join();
+        }
+        ended
+    }
+}
+
+/// How long one look at a thread that ends takes.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The `packets` end of an output's pipeline.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The newest picture as JPEG, for whoever asks; no work while nobody does.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::feed::put_away;
+use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, fill, named};
 use crate::video::error::{Result, VideoError};
@@ -115,10 +116,6 @@ impl Jpegs {
             self.shared.came.wait_timeout_while(newest, timeout, is_old).unwrap_or_else(PoisonError::into_inner);
         if is_old(&mut newest) { None } else { newest.clone() }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Encoder {

@@ -19,6 +19,7 @@ use url::{Host, Url};
 
 use super::broadcast::Broadcast;
 use super::clock;
+use super::credentials::percent_decoded;
 use super::feed::Feed;
 use crate::video::description::Description;
 use crate::video::error::{Result, VideoError};
@@ -193,7 +194,7 @@ impl Place {
 }
 
 /// Whether only this machine can reach a host. Names other than `localhost` may mean anything.
-fn is_loopback(host: &Host<&str>) -> bool {
+pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
             name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -205,13 +206,9 @@ fn is_loopback(host: &Host<&str>) -> bool {
 
 /// Name and password of an address, with their %xx put right.
 pub(super) fn credentials(url: &Url) -> Option<Login> {
-    let password = url.password().map(plain);
-    (!url.username().is_empty() || password.is_some()).then(|| (plain(url.username()), password.unwrap_or_default()))
-}
-
-/// Text with its %xx put right.
-fn plain(text: &str) -> String {
-    glib::uri_unescape_string(text, None::<&str>).map_or_else(|| text.to_owned(), String::from)
+    let password = url.password().map(percent_decoded);
+    (!url.username().is_empty() || password.is_some())
+        .then(|| (percent_decoded(url.username()), password.unwrap_or_default()))
 }
 
 impl Running {

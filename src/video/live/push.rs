@@ -1,10 +1,9 @@
 //! A stream pushed to another RTSP server, which may come and go.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -12,7 +11,7 @@ use url::Url;
 
 use super::broadcast::Broadcast;
 use super::clock;
-use super::feed::{Feed, OutputHealth, put_away};
+use super::feed::{Feed, OutputHealth, Worker, put_away};
 use super::publish::credentials;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
@@ -51,8 +50,7 @@ impl PushOptions {
 pub struct Pusher {
     url: String,
     health: Arc<Mutex<OutputHealth>>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker,
 }
 
 /// Packets that wait for a connection with hiccups: some seconds.
@@ -106,10 +104,10 @@ impl Pusher {
             health: Arc::clone(&health),
             stopped,
         };
-        let thread = std::thread::Builder::new().name("push".into()).spawn(move || work.run()).map_err(|e| {
+        let worker = Worker::start("push", stop, move || work.run()).map_err(|e| {
             VideoError::run("no thread for the pushed stream can be started", "close other programs").because(e)
         })?;
-        Ok(Self { url: target.to_string(), health, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { url: target.to_string(), health, worker })
     }
 
     /// How it fares.
@@ -125,16 +123,8 @@ impl Pusher {
 
 impl Drop for Pusher {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let until = Instant::now() + STOP;
-        if let Some(thread) = self.thread.take() {
-            while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(NO_ROOM);
-            }
-            match thread.is_finished() {
-                true => drop(thread.join()),
-                false => tracing::warn!(url = %self.url, "a pushed stream does not end and is left behind"),
-            }
+        if !self.worker.end(STOP) {
+            tracing::warn!(url = %self.url, "a pushed stream does not end and is left behind");
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::broadcast::{Broadcast, Packet, Subscription};
 use super::clock;
-use super::feed::{Feed, OutputHealth, put_away};
+use super::feed::{Feed, OutputHealth, Worker, put_away};
+use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
 use crate::video::error::{Result, VideoError};
@@ -69,8 +69,7 @@ pub struct RecordCounters {
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker,
 }
 
 #[derive(Debug)]
@@ -137,10 +136,10 @@ impl Recorder {
             stopped,
             overflowed: 0,
         };
-        let thread = std::thread::Builder::new().name("record".into()).spawn(move || work.run()).map_err(|e| {
+        let worker = Worker::start("record", stop, move || work.run()).map_err(|e| {
             VideoError::run("no thread for the recorder can be started", "close other programs").because(e)
         })?;
-        Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { shared, worker })
     }
 
     /// How it fares.
@@ -170,22 +169,10 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let until = Instant::now() + STOP;
-        if let Some(thread) = self.thread.take() {
-            while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(NO_ROOM);
-            }
-            match thread.is_finished() {
-                true => drop(thread.join()),
-                false => tracing::warn!("a recording does not end and is left behind; it plays up to its last second"),
-            }
+        if !self.worker.end(STOP) {
+            tracing::warn!("a recording does not end and is left behind; it plays up to its last second");
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The recorder, seen from its own thread.

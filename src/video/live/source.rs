@@ -274,18 +274,8 @@ impl LiveSource {
         if let Some(format) = &state.format {
             return Ok(Arc::clone(format));
         }
-        let side = |n: u32| i32::try_from(n).unwrap_or(0);
-        let (w, h) = state.options.size.unwrap_or(state.options.first_size);
-        let caps = gst::Caps::builder("video/x-raw")
-            .field("format", "I420")
-            .field("width", side(w))
-            .field("height", side(h))
-            .field("framerate", gst::Fraction::new(0, 1))
-            .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
-            .field("interlace-mode", "progressive")
-            .field("colorimetry", "bt709")
-            .build();
-        let format = Arc::new(FrameFormat::from_caps(&caps, &Colours::Caps)?);
+        let (width, height) = state.options.size.unwrap_or(state.options.first_size);
+        let format = Arc::new(FrameFormat::live(width, height, None)?);
         state.format = Some(Arc::clone(&format));
         Ok(format)
     }
