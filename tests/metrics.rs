@@ -95,6 +95,7 @@ fn streams_engines_sources_and_sinks_are_exported() {
     a.superseded.inc_by(5);
     a.up.set(1);
     a.map_age.observe(0.04);
+    a.delay.observe(0.003);
     a.paint.observe(0.002);
     a.paint.observe(100.0);
 
@@ -114,6 +115,7 @@ fn streams_engines_sources_and_sinks_are_exported() {
         ("gradcast_stream_up{stream=\"a\"}", 1.0),
         ("gradcast_stream_up{stream=\"b\"}", 0.0),
         ("gradcast_map_age_seconds_count{stream=\"a\"}", 1.0),
+        ("gradcast_delay_seconds_bucket{le=\"0.004\",stream=\"a\"}", 1.0),
         ("gradcast_stage_seconds_count{stream=\"a\",stage=\"paint\"}", 2.0),
         ("gradcast_stage_seconds_sum{stream=\"a\",stage=\"paint\"}", 100.002),
         ("gradcast_engine_queue_length{model=\"shapes\",layer=\"top \\\"relu\\\"\\n\",device=\"cpu\"}", 6.0),

@@ -37,6 +37,13 @@ const GAUGES: [GaugeRow; 2] = [
     ("gradcast_frames_under_way", "Frames of the stream that are with the model", |m| &m.under_way),
 ];
 
+/// Histograms of a stream, in seconds.
+type HistogramRow = (&'static str, &'static str, fn(&Meters) -> &Histogram);
+const HISTOGRAMS: [HistogramRow; 2] = [
+    ("gradcast_map_age_seconds", "Age of the map that is drawn", |m| &m.map_age),
+    ("gradcast_delay_seconds", "From a frame's arrival to its being painted and handed to the outputs", |m| &m.delay),
+];
+
 type StageRow = (&'static str, fn(&Meters) -> &Histogram);
 const STAGES: [StageRow; 4] =
     [("view", |m| &m.view), ("model", |m| &m.model), ("paint", |m| &m.paint), ("output", |m| &m.output)];
@@ -241,10 +248,11 @@ fn encode_streams(to: &mut DescriptorEncoder, streams: &BTreeMap<String, Stream>
             of(&s.meters).encode(family.encode_family(&[("stream", stream.as_str())])?)?;
         }
     }
-    let help = "Age of the map that is drawn";
-    let mut family = to.encode_descriptor("gradcast_map_age_seconds", help, None, MetricType::Histogram)?;
-    for (stream, s) in streams {
-        s.meters.map_age.encode(family.encode_family(&[("stream", stream.as_str())])?)?;
+    for (name, help, of) in HISTOGRAMS {
+        let mut family = to.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (stream, s) in streams {
+            of(&s.meters).encode(family.encode_family(&[("stream", stream.as_str())])?)?;
+        }
     }
     let help = "Time a frame spends in a stage";
     let mut family = to.encode_descriptor("gradcast_stage_seconds", help, None, MetricType::Histogram)?;

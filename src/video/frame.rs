@@ -1,7 +1,7 @@
 //! A picture on its way through the program: the decoder's own buffer, never copied unless painted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -274,6 +274,7 @@ pub struct Frame {
     seq: u64,
     pts: Duration,
     duration: Option<Duration>,
+    made: Instant,
 }
 
 impl Frame {
@@ -284,7 +285,7 @@ impl Frame {
         pts: Duration,
         duration: Option<Duration>,
     ) -> Self {
-        Self { buffer, format, seq, pts, duration }
+        Self { buffer, format, seq, pts, duration, made: Instant::now() }
     }
 
     /// What all frames of the stream have in common.
@@ -305,6 +306,11 @@ impl Frame {
     /// How long it is shown, where known.
     pub fn duration(&self) -> Option<Duration> {
         self.duration
+    }
+
+    /// How long ago this program got it, or the one that it was painted from.
+    pub fn age(&self) -> Duration {
+        self.made.elapsed()
     }
 
     /// The same picture at another time and place in the stream; the samples are shared.
@@ -459,12 +465,12 @@ impl FrameMut {
             let _ = like.buffer.copy_into(buffer, gst::BufferCopyFlags::FLAGS, ..);
             buffer.unset_flags(gst::BufferFlags::TAG_MEMORY);
         }
-        Frame { buffer, format: self.format, seq: like.seq, pts: like.pts, duration: like.duration }
+        Frame { buffer, format: self.format, ..like.clone() }
     }
 
     /// Done: a frame of its own, painted from none.
     pub fn finish_at(self, pts: Duration, duration: Option<Duration>, seq: u64) -> Frame {
-        Frame { buffer: self.map.into_buffer(), format: self.format, seq, pts, duration }
+        Frame::new(self.map.into_buffer(), self.format, seq, pts, duration)
     }
 }
 

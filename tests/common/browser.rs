@@ -1,4 +1,5 @@
 //! A real Chromium without a window, driven over its DevTools protocol.
+#![allow(dead_code)] // every user has a part of its own
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;

@@ -99,15 +99,17 @@ impl Viewer {
         (at.width.into(), at.height.into())
     }
 
+    /// What is seen in a part of the screen, from its upper left corner on: packed RGB.
+    pub fn look(&self, (x, y): (usize, usize), (width, height): (usize, usize)) -> Vec<u8> {
+        let (x, y, width, height) = (x as i16, y as i16, width as u16, height as u16);
+        let image =
+            self.x.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0).unwrap().reply().unwrap();
+        image.data.chunks_exact(4).flat_map(|bgrx| [bgrx[2], bgrx[1], bgrx[0]]).collect()
+    }
+
     /// What is seen at the upper left of the screen: packed RGB.
     pub fn shot(&self, (width, height): (usize, usize), name: &str) -> Vec<u8> {
-        let image = self
-            .x
-            .get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, width as u16, height as u16, !0)
-            .unwrap()
-            .reply()
-            .unwrap();
-        let rgb: Vec<u8> = image.data.chunks_exact(4).flat_map(|bgrx| [bgrx[2], bgrx[1], bgrx[0]]).collect();
+        let rgb = self.look((0, 0), (width, height));
         if let Some(folder) = std::env::var_os("GRADCAST_PICTURES") {
             let file = std::fs::File::create(Path::new(&folder).join(format!("window-{name}.png"))).unwrap();
             let mut encoder = png::Encoder::new(file, width as u32, height as u32);

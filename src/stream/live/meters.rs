@@ -31,6 +31,8 @@ pub struct Meters {
     pub under_way: Gauge,
     /// Age of the map that is drawn, seconds.
     pub map_age: Histogram,
+    /// From a frame's arrival to its being painted and handed to the outputs, seconds.
+    pub delay: Histogram,
     /// Seconds per frame: making the model's picture, from submission to the map, painting, handing to the outputs.
     pub view: Histogram,
     pub model: Histogram,
@@ -54,6 +56,7 @@ impl Default for Meters {
             up: Gauge::default(),
             under_way: Gauge::default(),
             map_age: seconds(),
+            delay: seconds(),
             view: seconds(),
             model: seconds(),
             paint: seconds(),

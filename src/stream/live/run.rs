@@ -289,7 +289,7 @@ impl Loop {
         }
         self.last = Some(frame.clone());
         match self.settings.pace {
-            Pace::Latest => self.show(&frame),
+            Pace::Latest => self.show_new(&frame),
             Pace::Every => {
                 self.held.push_back(Held { frame, asked });
                 self.show_answered()
@@ -341,8 +341,17 @@ impl Loop {
                 }
             }
             if let Some(held) = self.held.pop_front() {
-                self.show(&held.frame)?;
+                self.show_new(&held.frame)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Shows a frame for the first time, and counts how long it was under way.
+    fn show_new(&mut self, frame: &Frame) -> Result<(), StreamError> {
+        self.show(frame)?;
+        if self.frozen.is_none() {
+            self.settings.meters.delay.observe(frame.age().as_secs_f64());
         }
         Ok(())
     }
