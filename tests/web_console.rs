@@ -32,6 +32,7 @@ struct Shapes {
 #[derive(Default)]
 struct Shared {
     dead: AtomicBool,
+    hung: AtomicBool,
     paused: AtomicBool,
     white: AtomicBool,
     stop: AtomicBool,
@@ -169,6 +170,10 @@ struct Stage(Vec<Arc<Shapes>>);
 impl Console for Stage {
     fn streams(&self) -> Vec<Arc<dyn Channel>> {
         self.0.iter().map(|s| Arc::clone(s) as Arc<dyn Channel>).collect()
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.0.iter().any(|s| s.shared.hung.load(SeqCst))
     }
 
     fn not_ready(&self) -> Vec<String> {
@@ -448,6 +453,9 @@ fn programs_get_what_they_ask_for_and_strangers_do_not() {
     stage.0[0].shared.dead.store(true, SeqCst);
     let (status, _, reasons) = get("/readyz");
     assert!(status == 503 && reasons.contains("front door: away"), "{reasons}");
+    assert_eq!(get("/healthz").0, 200, "a camera that is away is no reason to restart");
+    stage.0[0].shared.hung.store(true, SeqCst);
+    assert_eq!(get("/healthz").0, 503);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The web console of `live` and `watch`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,7 +28,10 @@ impl Board {
         };
         systemd::reloading();
         let outcome = match Config::load(path) {
-            Ok(config) => Ok(said(&self.monitor.apply(config))),
+            Ok(config) => {
+                let changes = self.monitor.apply(config);
+                Ok(said(&changes, &self.monitor.missing()))
+            }
             Err(e) => Err(format!("the configuration stays as it was: {e} ({})", e.hint())),
         };
         systemd::ready(&format!("{} streams", self.monitor.streams().len()));
@@ -35,20 +39,25 @@ impl Board {
     }
 }
 
-fn said(changes: &Changes) -> String {
-    if changes.is_empty() {
+fn said(changes: &Changes, missing: &BTreeMap<String, String>) -> String {
+    if changes.is_empty() && missing.is_empty() {
         return "the configuration has not changed".into();
     }
     let rows = [("added", &changes.added), ("changed", &changes.changed), ("removed", &changes.removed)];
     let streams =
         rows.iter().filter(|(_, names)| !names.is_empty()).map(|(what, n)| format!("{what}: {}", n.join(", ")));
     let later = changes.after_restart.iter().map(|section| format!("[{section}] changed, which shows after a restart"));
-    streams.chain(later).collect::<Vec<_>>().join("; ")
+    let missing = missing.iter().map(|(name, why)| format!("{name} did not start: {why}"));
+    streams.chain(later).chain(missing).collect::<Vec<_>>().join("; ")
 }
 
 impl Console for Board {
     fn streams(&self) -> Vec<Arc<dyn Channel>> {
         self.monitor.streams().into_iter().map(|stream| Arc::new(stream) as Arc<dyn Channel>).collect()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.monitor.is_alive()
     }
 
     fn not_ready(&self) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use gradcast::monitor::config::{Config, LogFormat, example};
 use gradcast::monitor::{Monitor, systemd};
 
@@ -39,7 +40,8 @@ pub struct Args {
 /// How often the program looks after its streams.
 const LOOK: Duration = Duration::from_millis(100);
 
-pub fn run(args: &Args, log_format: Option<LogFormat>) -> Result<ExitCode, Failure> {
+/// `given` is the command line as it was parsed.
+pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches>) -> Result<ExitCode, Failure> {
     if args.print_config {
         print!("{}", example());
         return Ok(ExitCode::SUCCESS);
@@ -47,7 +49,13 @@ pub fn run(args: &Args, log_format: Option<LogFormat>) -> Result<ExitCode, Failu
     memory::keep_flat();
     let file = config_file(&args.sources);
     let config = match file {
-        Some(path) => Config::load(path)?,
+        Some(path) => {
+            if let Some(flag) = given.and_then(StreamArgs::said_in) {
+                let what = format!("{flag} is said beside a configuration, which says all of a stream itself");
+                return Err(Failure::usage(what, format!("write it into {}", path.display())));
+            }
+            Config::load(path)?
+        }
         None => from_urls(args)?,
     };
     logging::start(log_format.or(config.log.format).unwrap_or_default(), config.log.filter.as_deref());

@@ -1,7 +1,7 @@
 //! Many streams: started, looked after, changed while the others go on.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::config::{Changes, Config, StreamConfig};
@@ -9,6 +9,7 @@ use super::metrics::{EngineNumbers, Metrics, Number, Tally};
 use super::station::{OpenExtra, StartError, Station, Workshop};
 use crate::classifier::{Classifier, ClassifierError};
 use crate::stream::live::{LiveHandle, Meters, ModelError, Models, State};
+use crate::sync::lock;
 use crate::video::live::RecordCounters;
 
 /// All streams of a program.
@@ -16,13 +17,24 @@ pub struct Monitor {
     workshop: Workshop,
     metrics: Metrics,
     inner: Mutex<Inner>,
+    shown: Mutex<Shown>,
 }
 
+/// What others look at. Held for moments only, while [`Inner`] may be held for as long as a model takes to load.
+#[derive(Default)]
+struct Shown {
+    streams: BTreeMap<String, LiveHandle>,
+    models: BTreeMap<Option<String>, Arc<Models>>,
+    missing: BTreeMap<String, String>,
+}
+
+#[derive(Default)]
 struct Inner {
     config: Config,
     /// By the name that streams give; `None`: the built-in model.
     models: BTreeMap<Option<String>, Arc<Models>>,
     posts: BTreeMap<String, Post>,
+    missing: BTreeMap<String, String>,
 }
 
 /// A stream's place in the monitor.
@@ -42,6 +54,8 @@ struct Post {
 /// Pauses before a stream that failed is started again: doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A loop that has not turned for so long hangs.
+const HUNG: Duration = Duration::from_secs(10);
 /// A stream that ran so long has recovered.
 const RECOVERED: Duration = Duration::from_secs(60);
 
@@ -51,16 +65,13 @@ impl Monitor {
     /// # Errors
     /// Where a stream or a model cannot start; those that did are ended.
     pub fn start(config: Config, workshop: Workshop, extra: Option<OpenExtra>) -> Result<Arc<Self>, StartError> {
-        let monitor = Arc::new(Self {
-            workshop,
-            metrics: Metrics::new(),
-            inner: Mutex::new(Inner { config: Config::default(), models: BTreeMap::new(), posts: BTreeMap::new() }),
-        });
+        let monitor =
+            Arc::new(Self { workshop, metrics: Metrics::new(), inner: Mutex::default(), shown: Mutex::default() });
         let engines = Arc::downgrade(&monitor);
         monitor.metrics.set_engines(move || engines.upgrade().map_or_else(Vec::new, |monitor| monitor.engines()));
         let mut extra = extra;
         {
-            let mut inner = monitor.lock();
+            let mut inner = lock(&monitor.inner);
             for (name, stream) in &config.streams {
                 let started = monitor.open(&mut inner, &config, name, stream, extra.take());
                 if let Err(e) = started {
@@ -74,8 +85,10 @@ impl Monitor {
         Ok(monitor)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets others see how things are now.
+    fn show(&self, inner: &Inner) {
+        let streams = inner.posts.iter().map(|(name, post)| (name.clone(), post.handle.clone())).collect();
+        *lock(&self.shown) = Shown { streams, models: inner.models.clone(), missing: inner.missing.clone() };
     }
 
     fn open(
@@ -103,6 +116,7 @@ impl Monitor {
             recorded,
         };
         inner.posts.insert(name.to_owned(), post);
+        self.show(inner);
         Ok(())
     }
 
@@ -115,7 +129,7 @@ impl Monitor {
             tally.add(Number::ReceivedBytes, source.bytes);
             tally.add_by(Number::Dropped, "source-overrun", source.dropped);
             tally.add_by(Number::Dropped, "encoder-behind", meters.encoder_behind.get());
-            let recorded = *recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            let recorded = *lock(&recorded);
             tally.add(Number::RecordedFiles, recorded.files);
             tally.add(Number::RemovedFiles, recorded.removed);
             tally.add_by(Number::Dropped, "recorder-behind", recorded.dropped);
@@ -134,17 +148,18 @@ impl Monitor {
             let of = EngineNumbers::of(models).into_iter();
             of.map(|numbers| EngineNumbers { model: model.clone(), ..numbers }).collect::<Vec<_>>()
         };
-        self.lock().models.iter().flat_map(named).collect()
+        let models = lock(&self.shown).models.clone();
+        models.iter().flat_map(named).collect()
     }
 
     /// Every stream, by name.
     pub fn streams(&self) -> Vec<LiveHandle> {
-        self.lock().posts.values().map(|post| post.handle.clone()).collect()
+        lock(&self.shown).streams.values().cloned().collect()
     }
 
     /// One stream.
     pub fn stream(&self, name: &str) -> Option<LiveHandle> {
-        self.lock().posts.get(name).map(|post| post.handle.clone())
+        lock(&self.shown).streams.get(name).cloned()
     }
 
     /// What is counted.
@@ -155,12 +170,12 @@ impl Monitor {
     /// Looks after streams whose loop has ended; to be called a few times a second. Tells whether any
     /// stream is still to come.
     pub fn look_after(&self) -> bool {
-        let mut inner = self.lock();
-        let mut any = false;
+        let mut inner = lock(&self.inner);
+        let (mut any, mut changed) = (false, false);
         for (name, post) in &mut inner.posts {
             post.handle.report(post.station.as_ref().and_then(Station::trouble));
             if let Some(counters) = post.station.as_ref().and_then(Station::recorded) {
-                *post.recorded.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+                *lock(&post.recorded) = counters;
             }
             if post.station.as_ref().is_some_and(Station::is_finished)
                 && let Some(station) = post.station.take()
@@ -181,6 +196,7 @@ impl Monitor {
                         post.handle = station.handle().clone();
                         self.export(name, &post.handle, &post.recorded);
                         post.station = Some(station);
+                        changed = true;
                     }
                     Err(e) => {
                         tracing::error!(stream = name, "{e}");
@@ -190,31 +206,49 @@ impl Monitor {
             }
             any |= post.station.is_some() || post.again.is_some();
         }
+        if changed {
+            self.show(&inner);
+        }
         any
     }
 
     /// Takes over another configuration: streams are added, changed and removed, the others go on
-    /// undisturbed. A stream that cannot start is said in the log and does not hinder the others.
+    /// undisturbed. A stream that cannot start does not hinder the others: it is [missing](Self::missing), and tried
+    /// again here.
     pub fn apply(&self, config: Config) -> Changes {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         let changes = Config::diff(&inner.config, &config);
         let gone: Vec<(String, Post)> =
             changes.removed.iter().chain(&changes.changed).filter_map(|name| inner.posts.remove_entry(name)).collect();
+        self.show(&inner);
         stop_all(gone.into_iter().filter_map(|(name, post)| {
             self.metrics.remove_stream(&name);
             post.station
         }));
-        // A model whose entry changed is read anew by the next stream that wants it.
+        // A model whose entry changed is read anew by the next stream that wants it; one that none wants goes.
         let old = std::mem::take(&mut inner.config);
-        inner.models.retain(|name, _| name.as_ref().is_none_or(|n| old.models.get(n) == config.models.get(n)));
-        for name in changes.added.iter().chain(&changes.changed) {
-            let Some(stream) = config.streams.get(name) else { continue };
+        inner.models.retain(|name, _| {
+            let same = name.as_ref().is_none_or(|n| old.models.get(n) == config.models.get(n));
+            same && config.streams.values().any(|stream| stream.model == *name)
+        });
+        let missing = std::mem::take(&mut inner.missing);
+        for (name, stream) in &config.streams {
+            if inner.posts.contains_key(name) || !(changes.touches(name) || missing.contains_key(name)) {
+                continue;
+            }
             if let Err(e) = self.open(&mut inner, &config, name, stream, None) {
                 tracing::error!(stream = name, "the stream does not start: {e}");
+                inner.missing.insert(name.clone(), e.to_string());
             }
         }
         inner.config = config;
+        self.show(&inner);
         changes
+    }
+
+    /// Streams that did not start when the configuration was taken over, and why.
+    pub fn missing(&self) -> BTreeMap<String, String> {
+        lock(&self.shown).missing.clone()
     }
 
     /// Why the program is not ready: a line for each stream without frames; empty when all is well.
@@ -224,18 +258,23 @@ impl Monitor {
             let reason = status.reason.unwrap_or_else(|| "no frames yet".into());
             (status.state != State::Live).then(|| format!("{}: {reason}", status.name))
         };
-        self.streams().into_iter().filter_map(waiting).collect()
+        let missing = self.missing().into_iter().map(|(name, why)| format!("{name}: it did not start: {why}"));
+        self.streams().into_iter().filter_map(waiting).chain(missing).collect()
     }
 
     /// Whether the loops of all streams turn: a hung one is what a watchdog is for.
     pub fn is_alive(&self) -> bool {
-        let inner = self.lock();
-        inner.posts.values().all(|post| post.station.is_none() || post.handle.turned_within(Duration::from_secs(10)))
+        self.streams().iter().all(|stream| stream.has_ended() || stream.turned_within(HUNG))
     }
 
     /// Ends every stream properly, all at once.
     pub fn stop(&self) {
-        let posts = std::mem::take(&mut self.lock().posts);
+        let posts = {
+            let mut inner = lock(&self.inner);
+            let posts = std::mem::take(&mut inner.posts);
+            self.show(&inner);
+            posts
+        };
         stop_all(posts.into_values().filter_map(|post| post.station));
     }
 }

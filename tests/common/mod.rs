@@ -57,8 +57,12 @@ pub fn runtime() -> Environment {
 /// The streams of a configuration, running; relative paths begin at `folder`.
 pub fn monitor(config: &str, folder: &Path) -> Arc<Monitor> {
     let config = Config::parse(config, "test.toml", folder).unwrap();
+    Monitor::start(config, workshop(folder), None).unwrap()
+}
+
+/// What its streams share; snapshots go to `folder`.
+pub fn workshop(folder: &Path) -> Workshop {
     let description = Description::built_in().unwrap();
     let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new().unwrap() };
-    let workshop = Workshop { description, encoder, snapshots: folder.to_owned() };
-    Monitor::start(config, workshop, None).unwrap()
+    Workshop { description, encoder, snapshots: folder.to_owned() }
 }

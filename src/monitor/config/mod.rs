@@ -62,6 +62,8 @@ pub struct StreamConfig {
     pub fps: Option<u32>,
     /// Whether a file begins again at its end.
     pub repeat: bool,
+    /// Whether a file is played at its own pace, and not as fast as it can be read.
+    pub realtime: bool,
 
     /// A name of [`Config::models`]; `None`: the built-in model.
     pub model: Option<String>,
@@ -98,6 +100,7 @@ impl StreamConfig {
             size: None,
             fps: None,
             repeat: false,
+            realtime: true,
             model: None,
             every: 1,
             weight: 1,
@@ -181,6 +184,11 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Whether a stream is new or another.
+    pub fn touches(&self, name: &str) -> bool {
+        self.added.iter().chain(&self.changed).any(|touched| touched == name)
+    }
+
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -31,6 +31,8 @@ use crate::video::live::{Broadcast, Jpegs, ViewerOptions};
 pub trait Console: Send + Sync + 'static {
     /// Every stream, in the order in which they are shown.
     fn streams(&self) -> Vec<Arc<dyn Channel>>;
+    /// Whether every stream turns: one that hangs will not go on by itself.
+    fn is_alive(&self) -> bool;
     /// Why the program is not ready, a line for each reason; empty while frames flow.
     fn not_ready(&self) -> Vec<String>;
     /// Numbers for Prometheus.

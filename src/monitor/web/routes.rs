@@ -85,7 +85,7 @@ pub(super) fn router(options: WebOptions, console: Arc<dyn Console>) -> Router {
     let page = PAGE.into_iter().fold(Router::new(), |router, (path, kind, text)| {
         router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }))
     });
-    page.route("/healthz", get(async || "ok\n"))
+    page.route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
         .route("/api/reload", post(reload))
@@ -115,6 +115,13 @@ async fn limit(request: Request, next: Next) -> Response {
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
     let failed = |e| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("a fault of the program: {e}"));
     tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
+async fn healthy(State(app): State<App>) -> Response {
+    match app.0.console.is_alive() {
+        true => "ok\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "a stream hangs\n").into_response(),
+    }
 }
 
 async fn ready(State(app): State<App>) -> Response {

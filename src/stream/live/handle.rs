@@ -331,6 +331,11 @@ impl LiveHandle {
         lock(&self.0.now).turned.elapsed() < time
     }
 
+    /// Whether its loop has ended, well or not.
+    pub fn has_ended(&self) -> bool {
+        matches!(lock(&self.0.now).state, State::Ended | State::Failed)
+    }
+
     /// Whether it has been asked to end.
     pub fn is_stopping(&self) -> bool {
         self.0.stop.load(SeqCst)

@@ -1,0 +1,102 @@
+//! Promise: a panic, a bad source or an output that cannot be written in one stream never touches another; and the one
+//! that panicked is started again.
+
+#[path = "common/rtsp.rs"]
+mod rtsp;
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gradcast::monitor::config::Config;
+use gradcast::monitor::{Monitor, OpenExtra};
+use gradcast::stream::live::{Output, State};
+use gradcast::video::{Frame, FrameFormat};
+use rtsp::{free_port, within};
+
+const SOON: Duration = Duration::from_secs(20);
+/// Frames after which the output panics.
+const FUSE: usize = 15;
+
+struct Panics(usize);
+
+impl Output for Panics {
+    fn push(&mut self, _: &Frame) {
+        self.0 += 1;
+        assert!(self.0 < FUSE, "the fuse has burnt down");
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+#[test]
+fn trouble_in_one_stream_never_touches_another() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder that cannot be made: something else bears its name.
+    std::fs::write(folder.path().join("taken"), "").unwrap();
+    let config = format!(
+        "[defaults]\nmodel = \"m\"\nevery = 2\n[models.m]\ndevice = \"cpu\"\n\
+         [streams.a-panics]\nurl = \"test\"\n\
+         [streams.b-away]\nurl = \"rtsp://127.0.0.1:{}/nobody\"\n\
+         [streams.c-unwritable]\nurl = \"test\"\nrecord = {{ dir = \"taken/records\" }}\n\
+         [streams.d-good]\nurl = \"test\"\n",
+        free_port()
+    );
+    let config = Config::parse(&config, "test.toml", folder.path()).unwrap();
+    // The first stream by name gets it.
+    let fuse: OpenExtra = Box::new(|_: &Arc<FrameFormat>| Ok(Box::new(Panics(0)) as Box<dyn Output>));
+    let monitor = Monitor::start(config, common::workshop(folder.path()), Some(fuse)).unwrap();
+    let (bad, good) = (monitor.stream("a-panics").unwrap(), monitor.stream("d-good").unwrap());
+    assert!(within(SOON, || good.status().state == State::Live).is_some());
+
+    // The good stream's widest gap while the other panics, fails and comes back.
+    let (mut frames, mut at, mut widest, mut failed) = (good.status().frames_out, Instant::now(), Duration::ZERO, None);
+    let again = within(SOON, || {
+        assert!(monitor.look_after());
+        let out = good.status().frames_out;
+        if out > frames {
+            (widest, frames, at) = (widest.max(at.elapsed()), out, Instant::now());
+        }
+        if bad.status().state == State::Failed {
+            failed = bad.status().reason;
+        }
+        // A handle of its own after the new start.
+        let new = monitor.stream("a-panics").unwrap().status();
+        failed.is_some() && new.state == State::Live
+    });
+    assert!(again.is_some(), "{:?}", monitor.stream("a-panics").unwrap().status());
+    assert!(failed.is_some_and(|why| why.contains("the fuse has burnt down")));
+    println!("the widest gap of the good stream: {widest:?}");
+    assert!(widest < Duration::from_secs(1) && good.status().state == State::Live && !good.is_stopping());
+    assert!(bad.meters().frames_in.get() > FUSE as u64, "the new start goes on counting");
+
+    let unwritable = monitor.stream("c-unwritable").unwrap().status();
+    assert!(unwritable.state == State::Live && unwritable.trouble.is_some(), "{unwritable:?}");
+    let reasons = monitor.not_ready();
+    assert!(matches!(&reasons[..], [only] if only.starts_with("b-away: ")), "{reasons:?}");
+    assert!(monitor.is_alive());
+    monitor.stop();
+}
+
+#[test]
+fn a_stream_that_does_not_start_after_a_reload_is_said_and_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = "[models.m]\ndevice = \"cpu\"\n[streams.good]\nurl = \"test\"\nmodel = \"m\"\n";
+    let late = folder.path().join("late.mp4");
+    let both = format!("{good}[streams.late]\nurl = {late:?}\nmodel = \"m\"\nrepeat = true\n");
+    let parse = |text: &str| Config::parse(text, "test.toml", folder.path()).unwrap();
+    let monitor = common::monitor(good, folder.path());
+    let stream = monitor.stream("good").unwrap();
+    monitor.apply(parse(&both));
+    assert!(monitor.stream("late").is_none() && monitor.missing()["late"].contains("late.mp4"));
+    assert!(monitor.not_ready().iter().any(|line| line.starts_with("late: it did not start")));
+
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/shapes.mp4"), &late).unwrap();
+    assert!(monitor.apply(parse(&both)).is_empty());
+    assert!(monitor.missing().is_empty());
+    let late = monitor.stream("late").expect("it is there now");
+    assert!(within(SOON, || late.status().state == State::Live && monitor.not_ready().is_empty()).is_some());
+    assert!(!stream.is_stopping() && !stream.has_ended());
+    monitor.stop();
+}
