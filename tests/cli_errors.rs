@@ -139,3 +139,21 @@ fn a_device_that_is_not_there_exits_with_5_and_its_reason() {
     let said = fails(command.env("GRADCAST_ORT_LIB", "/no/such/libonnxruntime.so"), 5);
     is_clear(&said, "/no/such/libonnxruntime.so");
 }
+
+#[test]
+fn watch_says_what_is_wrong_with_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cameras.toml");
+    std::fs::write(&config, "[streams.a]\nurl = \"test\"\nurll = 3\n").unwrap();
+    let watch = |words: &[&str]| {
+        let mut command = gradcast();
+        command.arg("watch").args(words).current_dir(folder.path());
+        fails(&mut command, 2)
+    };
+    is_clear(&watch(&["cameras.toml"]), "cameras.toml, line 3, streams.a.urll");
+    is_clear(&watch(&["nowhere.toml"]), "nowhere.toml");
+    is_clear(&watch(&["cameras.toml", "--opacity", "0.5"]), "--opacity");
+    is_clear(&watch(&["cameras.toml", "--model", "m.onnx", "--every=2"]), "--model");
+    is_clear(&watch(&["test", "test", "--events", "e.jsonl"]), "e.jsonl");
+    is_clear(&watch(&["ftp://host/a"]), "address 1");
+}

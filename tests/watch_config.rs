@@ -53,7 +53,14 @@ record = { dir = "elsewhere", segment = "1m" }
 [streams.file]
 url = "clips/a.mp4"
 repeat = true
+realtime = false
 size = "640x480"
+
+[streams.quiet]
+url = "0"
+publish = []
+events = false
+record = false
 "#;
 
 #[test]
@@ -86,8 +93,12 @@ fn a_full_configuration_is_understood() {
     assert_eq!(file.url.expose(), "/etc/gradcast/clips/a.mp4");
     assert_eq!(file.credentials, Some(CredentialsFrom::File("/etc/gradcast/cam.txt".into())));
     assert_eq!((file.repeat, file.size), (true, Some(Size { width: 640, height: 480 })));
+    assert!(!file.realtime && door.realtime);
     assert_eq!(file.record.as_ref().unwrap().dir, Path::new("/etc/gradcast/rec/file"));
     assert!(config.model_of(file).is_none() && config.model_of(door).is_some());
+
+    let quiet = &config.streams["quiet"];
+    assert!(quiet.publish.is_empty() && quiet.events.is_none() && quiet.record.is_none(), "it does without");
 }
 
 /// What is wrong, the line and the key that the error must name, and a part of what it must say.
@@ -250,7 +261,7 @@ fn a_reload_touches_only_what_changed() {
     assert_eq!(changes.after_restart, ["http"]);
     // Defaults count through the streams that take them.
     let new = FULL.replace("credentials-file = \"cam.txt\"", "credentials-file = \"cams.txt\"");
-    assert_eq!(Config::diff(&old, &parse(&new).unwrap()).changed, ["file"]);
+    assert_eq!(Config::diff(&old, &parse(&new).unwrap()).changed, ["file", "quiet"]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gradcast::monitor::config::LogFormat;
 
 use failure::Failure;
@@ -65,7 +65,8 @@ enum Command {
 
 /// Parses the command line, runs the command and turns its outcome into the exit code.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let given = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&given).unwrap_or_else(|e| e.exit());
     if !matches!(cli.command, Command::Watch(_)) {
         logging::start(cli.log_format.unwrap_or_default(), None);
     }
@@ -73,7 +74,7 @@ pub fn run() -> ExitCode {
         Command::Annotate(args) => annotate::run(&args),
         Command::Live(args) => live::run(&args),
         // Its configuration has a word in how it logs.
-        Command::Watch(args) => watch::run(&args, cli.log_format),
+        Command::Watch(args) => watch::run(&args, cli.log_format, given.subcommand_matches("watch")),
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Rewrite(args) => rewrite::run(&args),

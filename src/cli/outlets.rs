@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _};
 use gradcast::classifier::Size;
 use gradcast::monitor::Workshop;
 use gradcast::monitor::config::{
@@ -67,6 +69,14 @@ impl StreamArgs {
         self.outlets.is_empty()
     }
 
+    /// The first flag of these on a command line. `--pipeline` is none: it is of all streams.
+    pub fn said_in(given: &ArgMatches) -> Option<String> {
+        let said = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine) && id != "pipeline";
+        let flags = Self::augment_args(clap::Command::new("stream"));
+        let said = flags.get_arguments().filter(|flag| said(flag.get_id().as_str()));
+        said.filter_map(|flag| flag.get_long()).next().map(|name| format!("--{name}"))
+    }
+
     /// With several streams, a file that all of them would write to.
     pub fn shared_file(&self) -> Option<&Path> {
         self.outlets.events.as_deref().filter(|path| !path.to_string_lossy().contains("{name}"))
@@ -82,7 +92,7 @@ struct SourceArgs {
     size: Option<Size>,
 
     /// Frames per second to ask a camera for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240))]
     fps: Option<u32>,
 
     /// How RTP packets travel [default: tcp]
@@ -108,6 +118,11 @@ struct SourceArgs {
     /// Begin a file again at its end
     #[arg(long)]
     repeat: bool,
+
+    /// Play a file at its own pace; false: as fast as it is read, for --events with --pace every
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set,
+          default_value_t = true, default_missing_value = "true", hide_possible_values = true)]
+    realtime: bool,
 }
 
 /// Which frames are explained.
@@ -178,6 +193,7 @@ impl SourceArgs {
         stream.credentials = self.credentials_file.clone().map(CredentialsFrom::File);
         stream.tls_insecure = self.tls_insecure;
         stream.repeat = self.repeat;
+        stream.realtime = self.realtime;
     }
 }
 

@@ -203,6 +203,7 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
             ..defaults.retry
         },
         repeat: config.repeat,
+        realtime: config.realtime,
         keep: if config.pace == Pace::Every { Keep::All(KEEP) } else { Keep::Newest },
         description: workshop.description.clone(),
         ..defaults

@@ -25,6 +25,9 @@ const MAX_BYTES: u64 = 1 << 20;
 
 const SECTIONS: [&str; 5] = ["defaults", "http", "log", "models", "streams"];
 
+/// Keys that `false` switches off, for a stream that is to do without what `[defaults]` say.
+const SWITCHES: [&str; 2] = ["events", "record"];
+
 /// Keys that stand for each other: a stream that has one inherits none of its group.
 const ALTERNATIVES: [&[&str]; 1] = [&["credentials-file", "user", "password-env"]];
 
@@ -49,6 +52,7 @@ struct StreamKeys {
     size: Option<Size>,
     fps: Option<Between<1, 240>>,
     repeat: Option<bool>,
+    realtime: Option<bool>,
     model: Option<Spanned<String>>,
     every: Option<Between<1, 100_000>>,
     weight: Option<Between<1, 100>>,
@@ -201,6 +205,11 @@ impl<'a> Document<'a> {
                 }
             }
         }
+        for key in SWITCHES {
+            if matches!(table.get(key).map(Spanned::get_ref), Some(DeValue::Boolean(false))) {
+                table.remove(key);
+            }
+        }
         Ok(Spanned::new(stream.span(), DeValue::Table(table)))
     }
 
@@ -264,6 +273,7 @@ impl<'a> Document<'a> {
             size: keys.size,
             fps: keys.fps.map(|n| n.0),
             repeat: keys.repeat.unwrap_or(false),
+            realtime: keys.realtime.unwrap_or(true),
             model: keys.model.map(Spanned::into_inner),
             every: keys.every.map_or(1, |n| n.0),
             weight: keys.weight.map_or(1, |n| n.0 as usize),

@@ -88,6 +88,10 @@ impl Viewer {
     /// Of kind `Input`: the offer is not understood or wants no H.264. Of kind `Run`: GStreamer fails.
     pub fn answer(broadcast: &Broadcast, offer: &str, options: &ViewerOptions) -> Result<(Self, String)> {
         crate::video::init()?;
+        // GStreamer complains aloud about an empty one.
+        if offer.is_empty() {
+            return Err(refused("it is empty"));
+        }
         let offer =
             gst_sdp::SDPMessage::parse_buffer(offer.as_bytes()).map_err(|e| refused("it is no SDP").because(e))?;
         let (payload, profile) = payload(&offer)?;
