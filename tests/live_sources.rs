@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use gradcast::video::live::{Address, Credentials, Health, Keep, LiveOptions, LiveSource, Reason, Transport, now};
 use gradcast::video::{Description, ErrorKind, Frame, PixelFormat};
-use rtsp::{H264, MJPEG, Rtsp, Serving, clip, free_port, within};
+use rtsp::{H264, H265, MJPEG, Rtsp, Serving, clip, free_port, within};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -131,9 +131,12 @@ fn another_size_codec_and_rate_on_return() {
     let mut server = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
     let source = start(&server.url(), options());
     let first = frames(&source, 5).pop().unwrap();
-    let (small, large) =
-        (clip(folder.path(), "b.mkv", (160, 120), 10, MJPEG), clip(folder.path(), "c.mkv", (648, 480), 30, H264));
-    for other in [small, large] {
+    let others = [
+        clip(folder.path(), "b.mkv", (160, 120), 10, MJPEG),
+        clip(folder.path(), "c.mkv", (648, 480), 30, H264),
+        clip(folder.path(), "d.mkv", (640, 480), 15, H265),
+    ];
+    for other in others {
         server.kill();
         server.set_clip(&other);
         server.restart();
@@ -260,6 +263,7 @@ fn web_servers_are_told_apart() {
 
 /// A JPEG of 320×240.
 fn jpeg() -> Vec<u8> {
+    gstreamer::init().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.jpg");
     let text = format!(

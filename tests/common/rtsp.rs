@@ -165,6 +165,8 @@ pub fn clip(folder: &Path, name: &str, size: (u32, u32), fps: u32, encode: &str)
 
 /// H.264 as cameras send it.
 pub const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 bitrate=500 ! h264parse";
+/// H.265, the same.
+pub const H265: &str = "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=12 bitrate=500 ! h265parse";
 /// Motion JPEG.
 pub const MJPEG: &str = "jpegenc";
 
