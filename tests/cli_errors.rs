@@ -156,4 +156,7 @@ fn watch_says_what_is_wrong_with_its_words() {
     is_clear(&watch(&["cameras.toml", "--model", "m.onnx", "--every=2"]), "--model");
     is_clear(&watch(&["test", "test", "--events", "e.jsonl"]), "e.jsonl");
     is_clear(&watch(&["ftp://host/a"]), "address 1");
+    is_clear(&watch(&["test", "--record", "r", "--segment", "5s", "--keep", "2s"]), "--keep");
+    is_clear(&watch(&["test", "--retry-first", "2s", "--retry-most", "1s"]), "--retry-most");
+    assert!(watch(&["test", "--record", "r", "--segment", "10ms"]).contains("10ms is not from 1s to 1day"));
 }

@@ -110,7 +110,7 @@ fn configure(args: &Args) -> Result<Config, Failure> {
     };
     let mut config =
         Config { streams: BTreeMap::from([(args.name.clone(), StreamConfig::new(source))]), ..Config::default() };
-    args.stream.lay_on(&mut config);
+    args.stream.lay_on(&mut config)?;
     Ok(config)
 }
 

@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _};
 use gradcast::classifier::Size;
 use gradcast::monitor::Workshop;
 use gradcast::monitor::config::{
-    Config, CredentialsFrom, HttpConfig, Limit, Link, ModelConfig, RecordConfig, Secret, StreamConfig,
+    Config, CredentialsFrom, FirstPause, HttpConfig, Keep, Latency, Limit, Link, LongestPause, ModelConfig,
+    RecordConfig, Secret, Segment, StreamConfig,
 };
 use gradcast::stream::live::Pace;
 use gradcast::video::Description;
@@ -42,8 +42,22 @@ const MODEL: &str = "model";
 
 impl StreamArgs {
     /// Says it of every stream of a configuration.
-    pub fn lay_on(&self, config: &mut Config) {
+    ///
+    /// # Errors
+    /// Where two of the flags contradict each other.
+    pub fn lay_on(&self, config: &mut Config) -> Result<(), Failure> {
         let Self { model, picture, source, pace, outlets, .. } = self;
+        if let (Some(first), Some(most)) = (source.retry_first, source.retry_most)
+            && first.0 > most.0
+        {
+            return Err(Failure::usage("--retry-most is shorter than --retry-first", "give a longer --retry-most"));
+        }
+        if outlets.keep.is_some_and(|keep| keep.0 < outlets.segment.0) {
+            return Err(Failure::usage(
+                "--keep is shorter than --segment",
+                "give a longer --keep or a shorter --segment",
+            ));
+        }
         for (name, stream) in &mut config.streams {
             (stream.look, stream.model) = (picture.look(), Some(MODEL.into()));
             source.lay_on(stream);
@@ -52,6 +66,7 @@ impl StreamArgs {
         }
         config.models.insert(MODEL.into(), ModelConfig { path: model.model.clone(), flags: model.flags.clone() });
         config.http = outlets.http();
+        Ok(())
     }
 
     /// What all streams share.
@@ -100,12 +115,20 @@ struct SourceArgs {
     transport: Option<Transport>,
 
     /// How long RTP packets wait for those before them [default: 200ms]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    latency: Option<Duration>,
+    #[arg(long, value_name = "TIME")]
+    latency: Option<Latency>,
 
     /// Connect anew after so long without a picture; "off" for cameras that send only on motion [default: 5s]
     #[arg(long, value_name = "TIME|off")]
     silence: Option<Limit>,
+
+    /// First pause before an absent source is tried again [default: 250ms]
+    #[arg(long, value_name = "TIME")]
+    retry_first: Option<FirstPause>,
+
+    /// Longest pause, to which the first one grows [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    retry_most: Option<LongestPause>,
 
     /// A file whose first line is user:password (or set GRADCAST_USER and GRADCAST_PASSWORD)
     #[arg(long, value_name = "FILE")]
@@ -163,12 +186,12 @@ struct OutletArgs {
     record: Option<PathBuf>,
 
     /// Length of a recorded file
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration, requires = "record")]
-    segment: Duration,
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "record")]
+    segment: Segment,
 
     /// Remove recorded files of this age
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "record")]
-    keep: Option<Duration>,
+    #[arg(long, value_name = "TIME", requires = "record")]
+    keep: Option<Keep>,
 
     /// Remove the oldest recorded files past so many bytes, as 20GB
     #[arg(long, value_name = "BYTES", requires = "record")]
@@ -188,8 +211,10 @@ impl SourceArgs {
         stream.size = self.size;
         stream.fps = self.fps;
         stream.transport = self.transport;
-        stream.latency = self.latency;
+        stream.latency = self.latency.map(|time| time.0);
         stream.silence = self.silence;
+        stream.retry_first = self.retry_first.map(|pause| pause.0);
+        stream.retry_most = self.retry_most.map(|pause| pause.0);
         stream.credentials = self.credentials_file.clone().map(CredentialsFrom::File);
         stream.tls_insecure = self.tls_insecure;
         stream.repeat = self.repeat;
@@ -215,8 +240,8 @@ impl OutletArgs {
         stream.push = self.push.iter().map(|link| link.named(name)).collect();
         stream.record = self.record.as_deref().map(|dir| RecordConfig {
             dir: path(dir),
-            segment: self.segment,
-            keep: self.keep,
+            segment: self.segment.0,
+            keep: self.keep.map(|age| age.0),
             keep_bytes: self.keep_bytes.map(|b| b.as_u64()),
         });
         stream.events = self.events.as_deref().map(path);

@@ -101,6 +101,6 @@ fn from_urls(args: &Args) -> Result<Config, Failure> {
         let what = format!("several streams would write to {}", path.display());
         return Err(Failure::usage(what, "put {name} into the file's name, as events/{name}.jsonl"));
     }
-    args.stream.lay_on(&mut config);
+    args.stream.lay_on(&mut config)?;
     Ok(config)
 }

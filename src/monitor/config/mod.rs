@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use error::ConfigError;
-pub use values::{Limit, Link, Secret};
+pub use values::{FirstPause, Keep, Latency, Limit, Link, LongestPause, Secret, Segment};
 
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::Look;

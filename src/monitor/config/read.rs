@@ -13,7 +13,9 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::error::{COMPARE, ConfigError};
-use super::values::{Between, Bytes, Lasting, Limit, Link, Secret, Share, scrub};
+use super::values::{
+    Between, Bytes, FirstPause, Keep, Latency, Limit, Link, LongestPause, Secret, Segment, Share, scrub,
+};
 use super::{Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, StreamConfig, is_name};
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::{ColorMap, Look, Normalize, Style};
@@ -31,10 +33,6 @@ const SWITCHES: [&str; 2] = ["events", "record"];
 /// Keys that stand for each other: a stream that has one inherits none of its group.
 const ALTERNATIVES: [&[&str]; 1] = [&["credentials-file", "user", "password-env"]];
 
-/// Milliseconds.
-const SECOND: u64 = 1000;
-const DAY: u64 = 24 * 3600 * SECOND;
-
 /// The keys of a stream and of `[defaults]`.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -45,10 +43,10 @@ struct StreamKeys {
     password_env: Option<Spanned<String>>,
     tls_insecure: Option<bool>,
     transport: Option<Transport>,
-    latency: Option<Lasting<0, { 60 * SECOND }>>,
+    latency: Option<Latency>,
     silence: Option<Limit>,
-    retry_first: Option<Lasting<50, { 60 * SECOND }>>,
-    retry_most: Option<Spanned<Lasting<50, { 3600 * SECOND }>>>,
+    retry_first: Option<FirstPause>,
+    retry_most: Option<Spanned<LongestPause>>,
     size: Option<Size>,
     fps: Option<Between<1, 240>>,
     repeat: Option<bool>,
@@ -77,9 +75,8 @@ struct StreamKeys {
 )]
 struct RecordKeys {
     dir: PathBuf,
-    segment: Option<Lasting<SECOND, DAY>>,
-    /// Up to ten years.
-    keep: Option<Spanned<Lasting<SECOND, { 3650 * DAY }>>>,
+    segment: Option<Segment>,
+    keep: Option<Spanned<Keep>>,
     keep_bytes: Option<Bytes>,
 }
 

@@ -175,9 +175,23 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Milliseconds.
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+
+/// How long packets wait for those before them.
+pub type Latency = Lasting<0, { 60 * SECOND }>;
+/// The pause before the second attempt to reach a source, and the longest of those after it.
+pub type FirstPause = Lasting<50, { 60 * SECOND }>;
+pub type LongestPause = Lasting<50, HOUR>;
+/// Length of a recorded file, and the age at which it is removed: up to ten years.
+pub type Segment = Lasting<SECOND, DAY>;
+pub type Keep = Lasting<SECOND, { 3650 * DAY }>;
+
 /// A duration with its unit, from `LEAST` to `MOST` milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lasting<const LEAST: u64, const MOST: u64>(pub Duration);
+pub struct Lasting<const LEAST: u64, const MOST: u64>(pub Duration);
 
 impl<const LEAST: u64, const MOST: u64> FromStr for Lasting<LEAST, MOST> {
     type Err = String;
