@@ -357,6 +357,7 @@ fn a_pushed_stream_comes_back_whenever_the_other_server_does() {
         drop(peer);
         wait_for("the failure", SOON, || matches!(pusher.health(), OutputHealth::Down { .. }));
         println!("{:?}", pusher.health());
+        assert!(pusher.failures() > 0);
     }
     let begin = Instant::now();
     drop(pusher);

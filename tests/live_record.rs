@@ -195,7 +195,8 @@ fn what_was_recorded_plays_after_kill_9_up_to_the_last_second() {
     let last = *frames.last().unwrap();
     println!("encoded {length} s; ffmpeg plays {ffmpeg} frames up to {last} s, GStreamer {gst}; {said}");
     assert!(last > length - 1.0, "{last} of {length} s play");
-    assert_eq!(ffmpeg, gst);
+    // The kill may cut a frame in two, which one shows and the other does not.
+    assert!(ffmpeg.abs_diff(gst) <= 1, "{ffmpeg} frames in ffmpeg, {gst} in GStreamer");
 }
 
 /// Times of the frames that ffmpeg decodes.

@@ -79,7 +79,7 @@ fn streams_engines_sources_and_sinks_are_exported() {
         tally.add_by(Number::Dropped, "encoder", 3);
         tally.add_by(Number::Dropped, "encoder", 1);
         tally.add_by(Number::Reconnects, "stall", 2);
-        tally.add_by(Number::Viewers, "mjpeg", 1);
+        tally.add(Number::Takers, 1);
         tally.add(Number::RemovedFiles, counted.load(Relaxed));
     });
     metrics.add_stream("b", b, |_| ());
@@ -110,7 +110,7 @@ fn streams_engines_sources_and_sinks_are_exported() {
         ("gradcast_dropped_frames_total{stream=\"a\",cause=\"encoder\"}", 4.0),
         ("gradcast_dropped_frames_total{stream=\"a\",cause=\"superseded\"}", 5.0),
         ("gradcast_reconnects_total{stream=\"a\",reason=\"stall\"}", 2.0),
-        ("gradcast_viewers{stream=\"a\",way=\"mjpeg\"}", 1.0),
+        ("gradcast_packet_takers{stream=\"a\"}", 1.0),
         ("gradcast_removed_files_total{stream=\"a\"}", 7.0),
         ("gradcast_stream_up{stream=\"a\"}", 1.0),
         ("gradcast_stream_up{stream=\"b\"}", 0.0),

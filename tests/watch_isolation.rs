@@ -73,6 +73,14 @@ fn trouble_in_one_stream_never_touches_another() {
 
     let unwritable = monitor.stream("c-unwritable").unwrap().status();
     assert!(unwritable.state == State::Live && unwritable.trouble.is_some(), "{unwritable:?}");
+    let metrics = monitor.metrics().text();
+    for name in [
+        "gradcast_record_failures_total{stream=\"c-unwritable\"}",
+        "gradcast_stage_seconds_count{stream=\"c-unwritable\",stage=\"encode\"}",
+    ] {
+        let counted = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        assert!(counted.is_some_and(|n| n > 0.0), "{name}\n{metrics}");
+    }
     let reasons = monitor.not_ready();
     assert!(matches!(&reasons[..], [only] if only.starts_with("b-away: ")), "{reasons:?}");
     assert!(monitor.is_alive());

@@ -45,8 +45,13 @@ const HISTOGRAMS: [HistogramRow; 2] = [
 ];
 
 type StageRow = (&'static str, fn(&Meters) -> &Histogram);
-const STAGES: [StageRow; 4] =
-    [("view", |m| &m.view), ("model", |m| &m.model), ("paint", |m| &m.paint), ("output", |m| &m.output)];
+const STAGES: [StageRow; 5] = [
+    ("view", |m| &m.view),
+    ("model", |m| &m.model),
+    ("paint", |m| &m.paint),
+    ("output", |m| &m.output),
+    ("encode", |m| &m.encode),
+];
 
 /// What else is counted of a stream, by its source and its sinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,16 +66,16 @@ pub enum Number {
     Dropped,
     /// Times the source connected anew, by reason.
     Reconnects,
-    /// Times a push to another server connected anew, by reason.
-    PushReconnects,
+    /// Times a push to another server failed or broke off.
+    PushFailures,
     /// Recorded files.
     RecordedFiles,
     /// Recorded files that were removed at a limit.
     RemovedFiles,
     /// Times a recording could not be written.
     RecordFailures,
-    /// Those who watch now, by the way they do.
-    Viewers,
+    /// Outputs and viewers that take encoded pictures now.
+    Takers,
 }
 
 /// Number, name, help, what its rows differ by, and whether it can fall.
@@ -96,16 +101,22 @@ const NUMBERS: [NumberRow; 10] = {
             Counter,
         ),
         (
-            Number::PushReconnects,
-            "gradcast_push_reconnects",
-            "Times a push to another server connected anew, by what had ended the connection",
-            Some("reason"),
+            Number::PushFailures,
+            "gradcast_push_failures",
+            "Times a push to another server failed or broke off",
+            None,
             Counter,
         ),
         (Number::RecordedFiles, "gradcast_recorded_files", "Recorded files", None, Counter),
         (Number::RemovedFiles, "gradcast_removed_files", "Recorded files removed at a limit", None, Counter),
         (Number::RecordFailures, "gradcast_record_failures", "Times a recording could not be written", None, Counter),
-        (Number::Viewers, "gradcast_viewers", "Those who watch now, by the way they do", Some("way"), Gauge),
+        (
+            Number::Takers,
+            "gradcast_packet_takers",
+            "Who takes encoded pictures now: recording, pushes, published streams with clients, browsers over WebRTC",
+            None,
+            Gauge,
+        ),
     ]
 };
 

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use prometheus_client::metrics::counter::Counter;
-
 use crate::monitor::config::{CredentialsFrom, Link, RecordConfig, StreamConfig};
 use crate::stream::live::{Live, LiveHandle, LiveSettings, Meters, ModelError, Models, Output, Pace, file_name};
 use crate::stream::{EventLog, StreamError};
@@ -35,6 +33,13 @@ pub struct Workshop {
     pub encoder: EncoderOptions,
     /// Snapshots of streams that name no folder.
     pub snapshots: PathBuf,
+}
+
+/// What the outputs of a stream have counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    pub record: RecordCounters,
+    pub push_failures: u64,
 }
 
 /// A stream at work.
@@ -69,10 +74,10 @@ impl Station {
     ) -> Result<Self, StartError> {
         let (address, options) = source_of(config, workshop)?;
         let events = config.events.as_deref().map(EventLog::append).transpose()?;
-        let (encoder, behind) = (workshop.encoder.clone(), meters.encoder_behind.clone());
+        let (encoder, counted) = (workshop.encoder.clone(), meters.clone());
         let open = move |format: &Arc<FrameFormat>, broadcast: &Broadcast| {
             let encoder = LiveEncoder::start_into(broadcast, format, &encoder)?;
-            let encoded = Encoded { encoder, broadcast: broadcast.clone(), behind };
+            let encoded = Encoded { encoder, broadcast: broadcast.clone(), meters: counted };
             let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(encoded)];
             outputs.extend(extra.map(|extra| extra(format)).transpose()?);
             Ok(outputs)
@@ -109,9 +114,12 @@ impl Station {
         self.outlets.trouble()
     }
 
-    /// What has been recorded.
-    pub fn recorded(&self) -> Option<RecordCounters> {
-        self.outlets.recorder.as_ref().map(Recorder::counters)
+    /// What its outputs have done.
+    pub fn written(&self) -> Written {
+        Written {
+            record: self.outlets.recorder.as_ref().map(Recorder::counters).unwrap_or_default(),
+            push_failures: self.outlets.pushers.iter().map(Pusher::failures).sum(),
+        }
     }
 
     /// Whether its loop has ended by itself.
@@ -215,7 +223,7 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
 struct Encoded {
     encoder: LiveEncoder,
     broadcast: Broadcast,
-    behind: Counter,
+    meters: Meters,
 }
 
 impl Output for Encoded {
@@ -223,7 +231,10 @@ impl Output for Encoded {
         if self.broadcast.subscribers() == 0 {
             self.broadcast.rest();
         } else if !self.encoder.push(frame.clone()) {
-            self.behind.inc();
+            self.meters.encoder_behind.inc();
+        }
+        if let Some(took) = self.encoder.took() {
+            self.meters.encode.observe(took.as_secs_f64());
         }
     }
 

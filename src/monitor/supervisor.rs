@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::config::{Changes, Config, StreamConfig};
 use super::metrics::{EngineNumbers, Metrics, Number, Tally};
-use super::station::{OpenExtra, StartError, Station, Workshop};
+use super::station::{OpenExtra, StartError, Station, Workshop, Written};
 use crate::classifier::{Classifier, ClassifierError};
 use crate::stream::live::{LiveHandle, Meters, ModelError, Models, State};
 use crate::sync::lock;
-use crate::video::live::RecordCounters;
 
 /// All streams of a program.
 pub struct Monitor {
@@ -47,8 +46,8 @@ struct Post {
     failures: u32,
     again: Option<Instant>,
     began: Instant,
-    /// What the recorder has counted, for the metrics.
-    recorded: Arc<Mutex<RecordCounters>>,
+    /// What its outputs have counted, for the metrics.
+    written: Arc<Mutex<Written>>,
 }
 
 /// Pauses before a stream that failed is started again: doubled each time, up to the longest.
@@ -103,8 +102,8 @@ impl Monitor {
         let meters = Meters::default();
         let station = Station::start(name, stream, &models, meters, &self.workshop, extra)?;
         let handle = station.handle().clone();
-        let recorded = Arc::default();
-        self.export(name, &handle, &recorded);
+        let written = Arc::default();
+        self.export(name, &handle, &written);
         let post = Post {
             config: stream.clone(),
             models,
@@ -113,15 +112,15 @@ impl Monitor {
             failures: 0,
             again: None,
             began: Instant::now(),
-            recorded,
+            written,
         };
         inner.posts.insert(name.to_owned(), post);
         self.show(inner);
         Ok(())
     }
 
-    fn export(&self, name: &str, handle: &LiveHandle, recorded: &Arc<Mutex<RecordCounters>>) {
-        let (handle, meters, recorded) = (handle.clone(), handle.meters().clone(), Arc::clone(recorded));
+    fn export(&self, name: &str, handle: &LiveHandle, written: &Arc<Mutex<Written>>) {
+        let (handle, meters, written) = (handle.clone(), handle.meters().clone(), Arc::clone(written));
         let tally = move |tally: &mut Tally| {
             let (meters, source) = (handle.meters(), handle.source_counters());
             tally.add(Number::Received, source.received);
@@ -129,10 +128,13 @@ impl Monitor {
             tally.add(Number::ReceivedBytes, source.bytes);
             tally.add_by(Number::Dropped, "source-overrun", source.dropped);
             tally.add_by(Number::Dropped, "encoder-behind", meters.encoder_behind.get());
-            let recorded = *lock(&recorded);
-            tally.add(Number::RecordedFiles, recorded.files);
-            tally.add(Number::RemovedFiles, recorded.removed);
-            tally.add_by(Number::Dropped, "recorder-behind", recorded.dropped);
+            let Written { record, push_failures } = *lock(&written);
+            tally.add(Number::RecordedFiles, record.files);
+            tally.add(Number::RemovedFiles, record.removed);
+            tally.add(Number::RecordFailures, record.failures);
+            tally.add_by(Number::Dropped, "recorder-behind", record.dropped);
+            tally.add(Number::PushFailures, push_failures);
+            tally.add(Number::Takers, handle.broadcast().subscribers() as u64);
             for (reason, count) in source.reconnects {
                 tally.add_by(Number::Reconnects, reason.label(), count);
             }
@@ -174,8 +176,8 @@ impl Monitor {
         let (mut any, mut changed) = (false, false);
         for (name, post) in &mut inner.posts {
             post.handle.report(post.station.as_ref().and_then(Station::trouble));
-            if let Some(counters) = post.station.as_ref().and_then(Station::recorded) {
-                *lock(&post.recorded) = counters;
+            if let Some(station) = &post.station {
+                *lock(&post.written) = station.written();
             }
             if post.station.as_ref().is_some_and(Station::is_finished)
                 && let Some(station) = post.station.take()
@@ -194,7 +196,7 @@ impl Monitor {
                 match Station::start(name, &post.config, &post.models, meters, &self.workshop, None) {
                     Ok(station) => {
                         post.handle = station.handle().clone();
-                        self.export(name, &post.handle, &post.recorded);
+                        self.export(name, &post.handle, &post.written);
                         post.station = Some(station);
                         changed = true;
                     }

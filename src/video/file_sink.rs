@@ -17,6 +17,7 @@ use super::file_source::SourceInfo;
 use super::frame::{Frame, FrameFormat, Range, clock_time};
 use super::output::Output;
 use super::tracks::{CopiedTrack, Item, Next, TrackInfo, TrackKind, sample_start};
+use crate::sync::lock;
 
 /// How an output file is made.
 #[derive(Debug, Clone)]
@@ -406,7 +407,7 @@ impl Room {
             .ok_or_else(|| VideoError::run("an appsrc has no pad", "this is a fault of GStreamer"))?;
         let room = Arc::clone(self);
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            let mut waiting = room.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = lock(&room.waiting);
             *waiting = waiting.saturating_sub(1);
             room.freed.notify_all();
             gst::PadProbeReturn::Ok
@@ -416,19 +417,19 @@ impl Room {
 
     /// Waits a moment for room; whether there is some.
     fn wait(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = lock(&self.waiting);
         let (waiting, _) =
             self.freed.wait_timeout_while(waiting, POLL, |w| *w >= self.most).unwrap_or_else(PoisonError::into_inner);
         *waiting < self.most
     }
 
     fn take(&self) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&self.waiting) += 1;
     }
 
     /// Frames that have gone on to the encoder.
     fn left(&self, pushed: u64) -> u64 {
-        pushed.saturating_sub(*self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        pushed.saturating_sub(*lock(&self.waiting))
     }
 }
 
@@ -440,7 +441,7 @@ struct Lasting(Arc<Mutex<VecDeque<(gst::ClockTime, gst::ClockTime)>>>);
 impl Lasting {
     fn note(&self, frame: &Frame) {
         if let Some(lasts) = frame.duration() {
-            let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inside = lock(&self.0);
             inside.push_back((clock_time(frame.pts()), clock_time(lasts)));
         }
     }
@@ -459,7 +460,7 @@ impl Lasting {
             let Some(running) = running else {
                 return gst::PadProbeReturn::Ok;
             };
-            let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inside = lock(&inside);
             // No encoder reorders: what lies before has gone by.
             while inside.front().is_some_and(|(pts, _)| *pts < running) {
                 inside.pop_front();

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
@@ -21,6 +21,7 @@ use super::error::{Result, VideoError};
 use super::file_source::{SourceInfo, SourceOptions};
 use super::frame::{Colours, Frame, FrameFormat, duration};
 use super::tracks::{CopiedTrack, Shared, TrackInfo, TrackKind};
+use crate::sync::lock;
 
 /// A pipeline that has been opened and waits.
 pub(crate) struct Opened {
@@ -258,7 +259,7 @@ fn finish(
 
 impl Workshop {
     fn found(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 
     fn pipeline(&self) -> Result<gst::Pipeline> {
@@ -415,7 +416,7 @@ impl Durations {
             if let Some(gst::PadProbeData::Buffer(buffer)) = &probe.data
                 && let (Some(pts), Some(lasts)) = (buffer.pts(), buffer.duration())
             {
-                let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut latest = lock(&latest);
                 latest.push_back((pts, lasts));
                 if latest.len() > Self::KEPT {
                     latest.pop_front();
@@ -428,7 +429,7 @@ impl Durations {
     /// What the container says about a frame.
     pub fn of(&self, frame: &Frame) -> Option<Duration> {
         let pts = frame.stamp()?;
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = lock(&self.0);
         let (_, lasts) = latest.iter().find(|(at, _)| *at == pts)?;
         Some(duration(*lasts))
     }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -15,6 +15,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::frame::duration;
+use crate::sync::lock;
 
 /// Bytes of copied packets that may wait, over all tracks of a source.
 const LIMIT: usize = 256 << 20;
@@ -90,7 +91,7 @@ struct Shelf {
 
 impl Shelf {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.items)
     }
 
     fn put(&self, item: Item) {

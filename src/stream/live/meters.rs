@@ -33,11 +33,13 @@ pub struct Meters {
     pub map_age: Histogram,
     /// From a frame's arrival to its being painted and handed to the outputs, seconds.
     pub delay: Histogram,
-    /// Seconds per frame: making the model's picture, from submission to the map, painting, handing to the outputs.
+    /// Seconds per frame: making the model's picture, from submission to the map, painting, handing to the outputs,
+    /// from there to the encoded packet.
     pub view: Histogram,
     pub model: Histogram,
     pub paint: Histogram,
     pub output: Histogram,
+    pub encode: Histogram,
 }
 
 impl Default for Meters {
@@ -61,6 +63,7 @@ impl Default for Meters {
             model: seconds(),
             paint: seconds(),
             output: seconds(),
+            encode: seconds(),
         }
     }
 }

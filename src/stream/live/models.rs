@@ -2,7 +2,7 @@
 //! nobody looks any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -11,6 +11,7 @@ use crate::classifier::{Classifier, ClassifierError, Labels, Prepared};
 use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::explain::{Method, Report};
 use crate::paint::Fit;
+use crate::sync::lock;
 
 /// How long a worker waits for a batch to fill: a frame's time at 30 fps, no more.
 const BATCH_DEADLINE: Duration = Duration::from_millis(35);
@@ -83,7 +84,7 @@ impl Models {
     /// # Errors
     /// Where the layer cannot be explained or the device does not start.
     pub fn get(&self, layer: Option<&str>) -> Result<Arc<Running>, ModelError> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = lock(&self.running);
         let key = layer.map(str::to_owned);
         if let Some(there) = running.get(&key).and_then(Weak::upgrade).filter(|there| there.engine.is_alive()) {
             return Ok(there);
@@ -112,7 +113,7 @@ impl Models {
 
     /// Every engine that runs now, with its layer.
     pub fn running(&self) -> Vec<Arc<Running>> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = lock(&self.running);
         running.values().filter_map(Weak::upgrade).collect()
     }
 }

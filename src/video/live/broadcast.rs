@@ -1,13 +1,14 @@
 //! One encoder, many takers: each has a queue of its own, and a slow one harms nobody else.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use gstreamer as gst;
 
 use super::clock;
+use crate::sync::lock;
 
 /// One encoded access unit: H.264 byte-stream, parameter sets in front of each key frame. Cloning it
 /// is cheap: the bytes are shared.
@@ -85,7 +86,7 @@ enum SeatState {
 
 impl Shared {
     fn hall(&self) -> MutexGuard<'_, Hall> {
-        self.hall.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.hall)
     }
 }
 

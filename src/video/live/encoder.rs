@@ -1,7 +1,8 @@
 //! Painted frames into H.264, once per stream, with as little delay as can be.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
@@ -12,6 +13,7 @@ use gstreamer_video as gst_video;
 use super::broadcast::{Broadcast, Packet};
 use super::clock;
 use super::feed::put_away;
+use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, fill, named};
 use crate::video::error::{Result, VideoError};
@@ -64,7 +66,36 @@ pub struct LiveEncoder {
     dropped: AtomicU64,
     /// When the last packet left, in nanoseconds of [`clock::now`].
     moved: Arc<AtomicU64>,
+    under_way: Arc<Mutex<UnderWay>>,
 }
+
+/// Frames that are being encoded, and how long the last of them took.
+#[derive(Default)]
+struct UnderWay {
+    /// Time in the stream, and when it was pushed.
+    frames: VecDeque<(Duration, Instant)>,
+    took: Option<Duration>,
+}
+
+impl UnderWay {
+    fn pushed(&mut self, pts: Duration) {
+        if self.frames.len() < MOST_UNDER_WAY {
+            self.frames.push_back((pts, Instant::now()));
+        }
+    }
+
+    fn came(&mut self, pts: Duration) {
+        while let Some((time, pushed)) = self.frames.front().copied().filter(|(time, _)| *time <= pts) {
+            self.frames.pop_front();
+            if time == pts {
+                self.took = Some(pushed.elapsed());
+            }
+        }
+    }
+}
+
+/// An encoder that swallows frames shall not make it grow.
+const MOST_UNDER_WAY: usize = 64;
 
 #[derive(Default)]
 struct State {
@@ -106,7 +137,8 @@ impl LiveEncoder {
         let bus = pipeline.bus().ok_or_else(fault)?;
         let end = packets.static_pad("sink").ok_or_else(fault)?;
         let moved = Arc::new(AtomicU64::new(nanos(clock::now())));
-        hand_on(&packets, broadcast, &moved);
+        let under_way = Arc::default();
+        hand_on(&packets, broadcast, &moved, &under_way);
         let encoder = Self {
             pipeline,
             bus,
@@ -117,9 +149,10 @@ impl LiveEncoder {
             state: Mutex::default(),
             dropped: AtomicU64::new(0),
             moved,
+            under_way,
         };
         encoder.frames.set_caps(Some(format.caps()));
-        encoder.state.lock().unwrap_or_else(PoisonError::into_inner).format = Some(Arc::clone(format));
+        lock(&encoder.state).format = Some(Arc::clone(format));
         match encoder.pipeline.set_state(gst::State::Playing) {
             Ok(_) => Ok(encoder),
             Err(e) => Err(encoder.failed().unwrap_or_else(|| not_working("it does not start")).because(e)),
@@ -134,6 +167,7 @@ impl LiveEncoder {
             return false;
         }
         self.prepare(&frame);
+        lock(&self.under_way).pushed(frame.pts());
         let taken = self.frames.push_buffer(frame.into_buffer()).is_ok();
         if !taken {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -143,7 +177,7 @@ impl LiveEncoder {
 
     /// Says what is new about a frame: its format, and whether it should be a key frame.
     fn prepare(&self, frame: &Frame) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if state.format.as_ref().is_none_or(|f| !Arc::ptr_eq(f, frame.format())) {
             self.frames.set_caps(Some(frame.format().caps()));
             state.format = Some(Arc::clone(frame.format()));
@@ -176,10 +210,15 @@ impl LiveEncoder {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// How long the frame that was encoded last took, each once.
+    pub fn took(&self) -> Option<Duration> {
+        lock(&self.under_way).took.take()
+    }
+
     /// Why no more packets come; `None` while all is well. After a failure a new encoder may be
     /// started into the same broadcast.
     pub fn failed(&self) -> Option<VideoError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.heard.listen(&self.bus, gst::ClockTime::ZERO);
         if let Some((e, from)) = &state.heard.error {
             return Some(not_working(&format!("{} ({from})", e.message())).because(e.clone()));
@@ -193,7 +232,7 @@ impl LiveEncoder {
     pub fn finish(self) {
         let until = Instant::now() + DRAIN;
         if self.failed().is_none() && self.frames.end_of_stream().is_ok() {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&self.state);
             while !state.heard.eos && state.heard.error.is_none() && Instant::now() < until {
                 state.heard.listen(&self.bus, gst::ClockTime::from_mseconds(10));
             }
@@ -220,14 +259,20 @@ fn nanos(time: Duration) -> u64 {
 }
 
 /// Lets packets flow from the encoder's own thread to everybody.
-fn hand_on(packets: &gst_app::AppSink, broadcast: &Broadcast, moved: &Arc<AtomicU64>) {
-    let (broadcast, moved) = (broadcast.clone(), Arc::clone(moved));
+fn hand_on(
+    packets: &gst_app::AppSink,
+    broadcast: &Broadcast,
+    moved: &Arc<AtomicU64>,
+    under_way: &Arc<Mutex<UnderWay>>,
+) {
+    let (broadcast, moved, under_way) = (broadcast.clone(), Arc::clone(moved), Arc::clone(under_way));
     packets.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
                 moved.store(nanos(clock::now()), Ordering::Relaxed);
                 if let Some(packet) = packet(&sample) {
+                    lock(&under_way).came(packet.pts());
                     broadcast.send(&packet);
                 }
                 Ok(gst::FlowSuccess::Ok)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::broadcast::Broadcast;
 use super::clock;
 use super::credentials::percent_decoded;
 use super::feed::Feed;
+use crate::sync::lock;
 use crate::video::description::Description;
 use crate::video::error::{Result, VideoError};
 
@@ -136,11 +137,7 @@ fn end_if_unused(servers: &mut BTreeMap<String, Running>, key: &str) {
 }
 
 fn servers() -> MutexGuard<'static, BTreeMap<String, Running>> {
-    SERVERS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn lock(mounts: &Mounts) -> MutexGuard<'_, BTreeMap<String, Broadcast>> {
-    mounts.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&SERVERS)
 }
 
 /// What an address says.

@@ -1,6 +1,7 @@
 //! A stream pushed to another RTSP server, which may come and go.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
@@ -13,6 +14,7 @@ use super::broadcast::Broadcast;
 use super::clock;
 use super::feed::{Feed, OutputHealth, Worker, put_away};
 use super::publish::credentials;
+use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
 use crate::video::error::{Result, VideoError};
@@ -50,6 +52,7 @@ impl PushOptions {
 pub struct Pusher {
     url: String,
     health: Arc<Mutex<OutputHealth>>,
+    failures: Arc<AtomicU64>,
     worker: Worker,
 }
 
@@ -95,6 +98,7 @@ impl Pusher {
         let _ = target.set_username("");
         let _ = target.set_password(None);
         let health = Arc::new(Mutex::new(OutputHealth::Starting));
+        let failures = Arc::default();
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let work = Work {
             url: target.to_string(),
@@ -102,17 +106,23 @@ impl Pusher {
             broadcast: broadcast.clone(),
             options,
             health: Arc::clone(&health),
+            failures: Arc::clone(&failures),
             stopped,
         };
         let worker = Worker::start("push", stop, move || work.run()).map_err(|e| {
             VideoError::run("no thread for the pushed stream can be started", "close other programs").because(e)
         })?;
-        Ok(Self { url: target.to_string(), health, worker })
+        Ok(Self { url: target.to_string(), health, failures, worker })
     }
 
     /// How it fares.
     pub fn health(&self) -> OutputHealth {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.health).clone()
+    }
+
+    /// How often a connection failed or broke off.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Where it pushes to, without credentials.
@@ -136,6 +146,7 @@ struct Work {
     broadcast: Broadcast,
     options: PushOptions,
     health: Arc<Mutex<OutputHealth>>,
+    failures: Arc<AtomicU64>,
     stopped: Receiver<()>,
 }
 
@@ -148,6 +159,7 @@ impl Work {
             tracing::warn!(url = %self.url, "not pushing: {why}");
             let was_up = matches!(*self.health(), OutputHealth::Up { .. });
             self.health().down(why);
+            self.failures.fetch_add(1, Ordering::Relaxed);
             if was_up && begun.elapsed() >= LASTED {
                 pause = self.options.first_pause;
             }
@@ -161,7 +173,7 @@ impl Work {
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, OutputHealth> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.health)
     }
 
     fn is_stopped(&self) -> bool {

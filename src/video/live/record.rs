@@ -63,6 +63,8 @@ pub struct RecordCounters {
     pub packets: u64,
     /// Packets that could not be written, or not be waited for.
     pub dropped: u64,
+    /// Times it could not go on writing.
+    pub failures: u64,
 }
 
 /// The recorder of one stream. Dropping it ends the file properly.
@@ -80,6 +82,7 @@ struct Shared {
     removed: AtomicU64,
     packets: AtomicU64,
     dropped: AtomicU64,
+    failures: AtomicU64,
 }
 
 /// Packets that may wait while the disk is slow: some seconds.
@@ -125,6 +128,7 @@ impl Recorder {
             removed: AtomicU64::new(0),
             packets: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
         });
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let work = Work {
@@ -160,6 +164,7 @@ impl Recorder {
             removed: read(&self.shared.removed),
             packets: read(&self.shared.packets),
             dropped: read(&self.shared.dropped),
+            failures: read(&self.shared.failures),
         }
     }
 
@@ -193,6 +198,7 @@ impl Work {
             *lock(&self.shared.file) = None;
             tracing::warn!(stream = %self.stream, "not recording: {why}");
             lock(&self.shared.health).down(why);
+            self.shared.failures.fetch_add(1, Ordering::Relaxed);
             let until = Instant::now() + self.options.retry;
             while Instant::now() < until {
                 if self.is_stopped() {

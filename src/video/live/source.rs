@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +16,7 @@ use super::now;
 use super::reason::{Failure, Reason};
 use super::retry::Retry;
 use super::timeline::Timeline;
+use crate::sync::lock;
 use crate::video::description::Description;
 use crate::video::error::{Result, VideoError};
 use crate::video::frame::{Colours, Frame, FrameFormat, duration};
@@ -317,7 +318,7 @@ struct State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn up(&self) {

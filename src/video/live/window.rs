@@ -1,7 +1,7 @@
 //! A window that shows live pictures and takes keys.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use gstreamer as gst;
@@ -10,6 +10,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::clock;
+use crate::sync::lock;
 use crate::video::description::{self, Description, named};
 use crate::video::frame::{Frame, FrameFormat};
 use crate::video::{Result, VideoError};
@@ -89,7 +90,7 @@ impl Window {
             return;
         }
         {
-            let mut format = self.format.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut format = lock(&self.format);
             if !Arc::ptr_eq(&format, frame.format()) {
                 self.frames.set_caps(Some(frame.format().caps()));
                 *format = Arc::clone(frame.format());
