@@ -156,7 +156,34 @@ fn watch_says_what_is_wrong_with_its_words() {
     is_clear(&watch(&["cameras.toml", "--model", "m.onnx", "--every=2"]), "--model");
     is_clear(&watch(&["test", "test", "--events", "e.jsonl"]), "e.jsonl");
     is_clear(&watch(&["ftp://host/a"]), "address 1");
+    is_clear(&watch(&["cameras.toml", "test"]), "cameras.toml");
+    is_clear(&watch(&["a", "b", "--push", "rtsp://127.0.0.1:1/x"]), "rtsp://127.0.0.1:1/x");
+    is_clear(&watch(&["test", "--record", "cameras.toml/r"]), "cameras.toml/r");
+    is_clear(&watch(&["test", "--publish", "rtsp://127.0.0.1:0/x", "--encoder", "theora"]), "x264");
     is_clear(&watch(&["test", "--record", "r", "--segment", "5s", "--keep", "2s"]), "--keep");
     is_clear(&watch(&["test", "--retry-first", "2s", "--retry-most", "1s"]), "--retry-most");
     assert!(watch(&["test", "--record", "r", "--segment", "10ms"]).contains("10ms is not from 1s to 1day"));
+}
+
+#[test]
+fn live_says_what_is_wrong_with_its_words_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.mp4"), "").unwrap();
+    std::fs::write(folder.path().join("text.mp4"), "nothing to see here".repeat(100)).unwrap();
+    let live = |words: &[&str], code: i32| {
+        let mut command = gradcast();
+        command.args(["live", "--no-window"]).args(words).current_dir(folder.path());
+        let said = fails(&mut command, code);
+        assert!(!said.contains("s3cr3t"), "{said}");
+        said
+    };
+    for file in ["nowhere.mp4", "empty.mp4", "text.mp4", "./"] {
+        is_clear(&live(&[file], 3), file.trim_matches(['.', '/']));
+    }
+    live(&["rtsp://me:s3cr3t@host:99999999/"], 2);
+    live(&["rtsp://me:s3cr3t@host/a", "rtsp://me:s3cr3t@host/b"], 2);
+    live(&["test", "--push", "ftp://me:s3cr3t@host/"], 2);
+    live(&["test", "--token", "s3cr3t"], 2);
+    assert!(live(&["test", "--http", "here"], 2).contains("127.0.0.1:8080"));
+    is_clear(&live(&["test", "--realtime=false", "--record", "r"], 2), "--realtime=false");
 }

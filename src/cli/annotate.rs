@@ -140,13 +140,7 @@ fn side(pixels: usize) -> u32 {
 fn tell_start(info: &SourceInfo, name: &str, model: &Prepared, engine: &Engine) {
     let format = &info.format;
     let length = info.duration.map(|d| format!(", {:.1} s", d.as_secs_f64())).unwrap_or_default();
-    eprintln!(
-        "input:   {} ({}×{}, {}{length})",
-        info.path.display(),
-        format.width(),
-        format.height(),
-        info.video_codec
-    );
+    tell!("input:   {} ({}×{}, {}{length})", info.path.display(), format.width(), format.height(), info.video_codec);
     for track in &info.tracks {
         tracing::info!("{} track: {}", track.kind, track.codec);
     }
@@ -157,8 +151,8 @@ fn tell_start(info: &SourceInfo, name: &str, model: &Prepared, engine: &Engine) 
 /// The one summary at the end.
 fn tell_end(summary: &Summary, model: &Prepared, engine: &Engine) {
     let sink = &summary.sink;
-    eprintln!("output:  {} ({:.1} MB)", sink.path.display(), sink.bytes as f64 / 1e6);
-    eprintln!(
+    tell!("output:  {} ({:.1} MB)", sink.path.display(), sink.bytes as f64 / 1e6);
+    tell!(
         "frames:  {} in, {} out, {} dropped; {:.1} fps{}",
         summary.frames_in,
         summary.frames_out,
@@ -174,12 +168,12 @@ fn tell_end(summary: &Summary, model: &Prepared, engine: &Engine) {
         .map(|c| format!("{} {:.0} %", model.labels.name(c.class), 100.0 * c.frames as f64 / total))
         .collect();
     if !classes.is_empty() {
-        eprintln!("classes: {} of the frames", classes.join(", "));
+        tell!("classes: {} of the frames", classes.join(", "));
     }
     let stages = &summary.stages;
     let work = engine.work();
     let seconds = |name: &str, d: std::time::Duration| format!("{name} {:.1} s", d.as_secs_f64());
-    eprintln!(
+    tell!(
         "time:    {} on {} ({}); {}",
         seconds("model", work.busy),
         engine.device(),
@@ -194,15 +188,15 @@ fn tell_end(summary: &Summary, model: &Prepared, engine: &Engine) {
         .join(", ")
     );
     if summary.without_evidence > 0 {
-        eprintln!("note:    {} frames have no positive evidence for their class", summary.without_evidence);
+        tell!("note:    {} frames have no positive evidence for their class", summary.without_evidence);
     }
     if summary.not_finite > 0 {
-        eprintln!(
+        tell!(
             "note:    the maps of {} frames held values that are not numbers: is the preprocessing right?",
             summary.not_finite
         );
     }
     for note in summary.source.warnings.iter().chain(&sink.notes) {
-        eprintln!("note:    {note}");
+        tell!("note:    {note}");
     }
 }

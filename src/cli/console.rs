@@ -84,6 +84,5 @@ pub fn start(config: &Config, board: &Arc<Board>) -> Result<Option<Web>, Failure
         let (code, hint) = (if e.is_usage() { Code::Usage } else { Code::Running }, e.hint());
         Failure::new(code, e, hint)
     })?;
-    eprintln!("console: http://{}/", web.address());
     Ok(Some(web))
 }

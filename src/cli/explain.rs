@@ -106,12 +106,12 @@ fn explain_picture(args: &Args) -> Result<ExitCode, Failure> {
         Failure::new(Code::Input, what, "give a picture, or a video to `gradcast annotate`")
     })?;
     if !info.is_image {
-        eprintln!("note:    {} is a video: its first frame is explained", args.input.display());
+        tell!("note:    {} is a video: its first frame is explained", args.input.display());
     }
     let options = model.engine_options();
     let mut session =
         Session::start(&model.bytes, &SessionOptions { device: options.device, threads: options.threads })?;
-    eprintln!("device:  {}", session.device());
+    tell!("device:  {}", session.device());
     let mut image = Vec::new();
     Viewer::new(model.fit, session.frame_size()).view(&frame, &mut image)?;
     let mut results = session.run(&[Input { frame: &image, classes: &model.classes }])?;
@@ -125,7 +125,7 @@ fn explain_picture(args: &Args) -> Result<ExitCode, Failure> {
     tell(&model, &explanation, &stats);
     if let Some(output) = &args.output {
         write_picture(output, args.overwrite, &info, painted)?;
-        eprintln!("output:  {}", output.display());
+        tell!("output:  {}", output.display());
     }
     write_arrays(args, &explanation)?;
     Ok(ExitCode::SUCCESS)

@@ -49,13 +49,13 @@ impl Failure {
 
     /// Tells the user on standard error and gives the exit code.
     pub fn report(&self, verbose: bool) -> ExitCode {
-        eprintln!("error: {}", self.error);
+        tell!("error: {}", self.error);
         if !self.hint.is_empty() {
-            eprintln!("  try: {}", self.hint);
+            tell!("  try: {}", self.hint);
         }
         if verbose {
             for cause in self.error.chain().skip(1) {
-                eprintln!("  because: {cause}");
+                tell!("  because: {cause}");
             }
         }
         self.code.into()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use gradcast::monitor::config::{Config, Link, StreamConfig};
 use gradcast::monitor::{Monitor, OpenExtra};
 use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, key};
@@ -64,7 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     memory::keep_flat();
     let workshop = args.stream.workshop()?;
     let config = configure(args)?;
-    let windowed = args.window || (!args.no_window && args.stream.shows_nowhere());
+    let windowed = args.window || (!args.no_window && args.stream.wants_window());
     let window = if windowed { Some(open_window(args, &workshop.description)?) } else { None };
     let interrupt = interrupt::flag()?;
     let closed = Arc::new(AtomicBool::new(false));
@@ -76,14 +77,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let monitor = Monitor::start(config.clone(), workshop, extra)?;
     let Some(stream) = monitor.stream(&args.name) else { return Ok(ExitCode::SUCCESS) };
     tell_start(&stream);
+    config.streams.values().for_each(tell_outputs);
     let board = Arc::new(Board { monitor: Arc::clone(&monitor), file: None });
     let console = console::start(&config, &board)?;
+    if let Some(web) = &console {
+        tell!("console: http://{}/", web.address());
+    }
 
     while !interrupt.load(SeqCst) && !closed.load(Relaxed) {
-        if let Ok(name) = keys.recv_timeout(LOOK)
-            && !press(&stream, &name)
-        {
-            break;
+        match keys.recv_timeout(LOOK) {
+            Ok(name) if !press(&stream, &name) => break,
+            // The window went with the stream that failed.
+            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
         }
         if !monitor.look_after() {
             break;
@@ -92,10 +98,18 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let status = stream.status();
     drop(console);
     monitor.stop();
-    eprintln!(
-        "frames:  {} in, {} shown, {} explained, {} dropped; reconnected {} times",
-        status.frames_in, status.frames_out, status.explained, status.dropped, status.reconnects
+    tell!(
+        "frames:  {} in, {} shown, {} explained, {} dropped; the connection was lost {} times",
+        status.frames_in,
+        status.frames_out,
+        status.explained,
+        status.dropped,
+        status.reconnects
     );
+    if let Some(trouble) = status.trouble {
+        let hint = "what was written until then is whole; the log above says more";
+        return Err(Failure::new(Code::Running, anyhow::Error::msg(trouble), hint));
+    }
     if status.state == State::Failed {
         let reason = status.reason.unwrap_or_default();
         return Err(Failure::new(Code::Running, anyhow::Error::msg(reason), "run again with --verbose"));
@@ -133,7 +147,7 @@ fn open_window(args: &Args, description: &Description) -> Result<Window, Failure
     let format = Arc::new(FrameFormat::live(1280, 720, None)?);
     let title = format!("gradcast: {}", args.name);
     Window::open(&title, &format, description).map_err(|e| {
-        let hint = format!("{}; or choose another output: --http 127.0.0.1:8080, --publish, --record", e.hint());
+        let hint = format!("{}; or choose another output, as --http 127.0.0.1:8080, or --no-window", e.hint());
         Failure::new(Code::Usage, e, hint)
     })
 }
@@ -160,12 +174,12 @@ fn press(stream: &LiveHandle, name: &str) -> bool {
     match key(name) {
         Some(KeyAction::Change(control, word)) => {
             if let Err(e) = stream.change(control, word) {
-                eprintln!("note:    {e}");
+                tell!("note:    {e}");
             }
         }
         Some(KeyAction::Snapshot) => match stream.snapshot() {
-            Ok(path) => eprintln!("saved:   {}", path.display()),
-            Err(e) => eprintln!("note:    no snapshot: {e}"),
+            Ok(path) => tell!("saved:   {}", path.display()),
+            Err(e) => tell!("note:    no snapshot: {e}"),
         },
         Some(KeyAction::Quit) => return false,
         None => {}
@@ -173,10 +187,20 @@ fn press(stream: &LiveHandle, name: &str) -> bool {
     true
 }
 
+fn tell_outputs(stream: &StreamConfig) {
+    for link in stream.publish.iter().chain(&stream.push) {
+        tell!("output:  {link}");
+    }
+    let record = stream.record.as_ref().map(|record| &record.dir);
+    for path in record.into_iter().chain(&stream.events) {
+        tell!("output:  {}", path.display());
+    }
+}
+
 fn tell_start(stream: &LiveHandle) {
     let status = stream.status();
     let model = stream.model();
-    eprintln!("input:   {}", status.source);
+    tell!("input:   {}", status.source);
     report::running(&status.model, &model.report, &model.notes);
     report::device(&model.engine);
 }

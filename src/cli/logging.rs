@@ -1,12 +1,14 @@
 //! Log lines on standard error: for people, or for machines.
 
-use std::io::stderr;
+use std::io::{IsTerminal, stderr};
 
 use gradcast::monitor::config::LogFormat;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged where neither `RUST_LOG` nor a configuration says.
 const FILTER: &str = "warn,ort=error";
+/// The same for a service: also what it does in the regular course of things.
+pub const SERVICE_FILTER: &str = "warn,gradcast=info,ort=error";
 
 /// Begins to log, once. `filter` is in the words of `RUST_LOG`, which goes before it.
 pub fn start(format: LogFormat, filter: Option<&str>) {
@@ -14,6 +16,8 @@ pub fn start(format: LogFormat, filter: Option<&str>) {
         .or_else(|_| EnvFilter::try_new(filter.unwrap_or(FILTER)))
         .unwrap_or_else(|_| EnvFilter::new(FILTER));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // A log that cannot be written is no reason to end: told to log its own errors, it would panic.
+    let lines = lines.with_ansi(stderr().is_terminal()).log_internal_errors(false);
     // Fails only where logging has begun already.
     let _ = match format {
         LogFormat::Text => lines.try_init(),

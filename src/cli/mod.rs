@@ -1,5 +1,13 @@
 //! The command line: one file per subcommand, each of which parses, calls the library, and reports.
 
+/// Tells a line on standard error. That a terminal is gone or a disk full ends nothing.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($text)*);
+    }};
+}
+
 mod annotate;
 mod completions;
 mod console;
@@ -21,8 +29,10 @@ mod watch;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gradcast::monitor::config::LogFormat;
+use gradcast::video::live::mask;
 
 use failure::Failure;
 
@@ -65,7 +75,7 @@ enum Command {
 
 /// Parses the command line, runs the command and turns its outcome into the exit code.
 pub fn run() -> ExitCode {
-    let given = Cli::command().get_matches();
+    let given = Cli::command().try_get_matches().unwrap_or_else(|e| without_secrets(e).exit());
     let cli = Cli::from_arg_matches(&given).unwrap_or_else(|e| e.exit());
     if !matches!(cli.command, Command::Watch(_)) {
         logging::start(cli.log_format.unwrap_or_default(), None);
@@ -85,4 +95,17 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(cli.verbose),
     }
+}
+
+/// Errors quote what was written: not a password in an address, nor a token.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let token =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag.contains("--token"));
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(said)) = error.get(kind) {
+            let said = if token && kind == ContextKind::InvalidValue { "***".to_owned() } else { mask(said) };
+            error.insert(kind, ContextValue::String(said));
+        }
+    }
+    error
 }

@@ -1,6 +1,5 @@
 //! Flags that `live` and `watch` share: how a source is read, and where its pictures go.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -8,7 +7,7 @@ use clap::{ArgMatches, Args as _};
 use gradcast::classifier::Size;
 use gradcast::monitor::Workshop;
 use gradcast::monitor::config::{
-    Config, CredentialsFrom, FirstPause, HttpConfig, Keep, Latency, Limit, Link, LongestPause, ModelConfig,
+    Config, CredentialsFrom, FirstPause, HttpConfig, Keep, Latency, Limit, Link, Listen, LongestPause, ModelConfig,
     RecordConfig, Secret, Segment, StreamConfig,
 };
 use gradcast::stream::live::Pace;
@@ -37,8 +36,8 @@ pub struct StreamArgs {
     pipeline: Option<PathBuf>,
 }
 
-/// What the model of the command line is called in the configuration that is made of it.
-const MODEL: &str = "model";
+/// What the built-in model is called in the configuration that is made of a command line.
+const BUILT_IN: &str = "shapes";
 
 impl StreamArgs {
     /// Says it of every stream of a configuration.
@@ -58,13 +57,25 @@ impl StreamArgs {
                 "give a longer --keep or a shorter --segment",
             ));
         }
+        if !source.realtime && !outlets.is_empty() {
+            let what = "--realtime=false reads a file faster than anybody can watch it: only --events goes with it";
+            return Err(Failure::usage(what, "leave it out, or use `gradcast annotate` to make a video"));
+        }
+        let file = model.model.as_deref().and_then(Path::file_stem);
+        let model_name = file.map_or_else(|| BUILT_IN.to_owned(), |stem| stem.to_string_lossy().into_owned());
         for (name, stream) in &mut config.streams {
-            (stream.look, stream.model) = (picture.look(), Some(MODEL.into()));
+            (stream.look, stream.model) = (picture.look(), Some(model_name.clone()));
             source.lay_on(stream);
             pace.lay_on(stream);
             outlets.lay_on(name, stream);
+            if let Some(RecordConfig { dir, .. }) = &stream.record {
+                std::fs::create_dir_all(dir).map_err(|e| {
+                    let what = format!("{} cannot be recorded into: {e}", dir.display());
+                    Failure::usage(what, "choose another folder for --record")
+                })?;
+            }
         }
-        config.models.insert(MODEL.into(), ModelConfig { path: model.model.clone(), flags: model.flags.clone() });
+        config.models.insert(model_name, ModelConfig { path: model.model.clone(), flags: model.flags.clone() });
         config.http = outlets.http();
         Ok(())
     }
@@ -79,9 +90,9 @@ impl StreamArgs {
         Ok(Workshop { description, encoder, snapshots: PathBuf::from(".") })
     }
 
-    /// Whether no picture would be seen without a window.
-    pub fn shows_nowhere(&self) -> bool {
-        self.outlets.is_empty()
+    /// Whether no picture would be seen without a window, and one is to be seen.
+    pub fn wants_window(&self) -> bool {
+        self.outlets.is_empty() && self.source.realtime
     }
 
     /// The first flag of these on a command line. `--pipeline` is none: it is of all streams.
@@ -92,9 +103,12 @@ impl StreamArgs {
         said.filter_map(|flag| flag.get_long()).next().map(|name| format!("--{name}"))
     }
 
-    /// With several streams, a file that all of them would write to.
-    pub fn shared_file(&self) -> Option<&Path> {
-        self.outlets.events.as_deref().filter(|path| !path.to_string_lossy().contains("{name}"))
+    /// With several streams, what all of them would write to.
+    pub fn shared_target(&self) -> Option<String> {
+        let OutletArgs { events, publish, push, .. } = &self.outlets;
+        let file = events.iter().map(|path| path.display().to_string());
+        let links = publish.iter().chain(push).map(Link::to_string);
+        file.chain(links).find(|target| !target.contains("{name}"))
     }
 }
 
@@ -175,7 +189,7 @@ struct OutletArgs {
 
     /// Serve the web console, as 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS:PORT")]
-    http: Option<SocketAddr>,
+    http: Option<Listen>,
 
     /// What the console asks for; needed for addresses that others can reach
     #[arg(long, value_name = "TOKEN", env = "GRADCAST_TOKEN", hide_env_values = true)]
@@ -200,6 +214,15 @@ struct OutletArgs {
     /// Write one JSON object per frame: predictions, and where the heat is
     #[arg(long, value_name = "FILE.jsonl")]
     events: Option<PathBuf>,
+
+    /// H.264 encoder of what is published, pushed, recorded and shown in browsers: x264, openh264, nvh264, vah264 or
+    /// v4l2h264 [default: x264]
+    #[arg(long, value_name = "NAME")]
+    encoder: Option<String>,
+
+    /// Quality of it, 0 (worst) to 100 (best) [default: 70]
+    #[arg(long, value_name = "0..100", value_parser = clap::value_parser!(u8).range(0..=100))]
+    quality: Option<u8>,
 
     /// Where snapshots go [default: here]
     #[arg(long, value_name = "DIR")]
@@ -245,10 +268,12 @@ impl OutletArgs {
             keep_bytes: self.keep_bytes.map(|b| b.as_u64()),
         });
         stream.events = self.events.as_deref().map(path);
+        stream.encoder.clone_from(&self.encoder);
+        stream.quality = self.quality;
         stream.snapshots.clone_from(&self.snapshots);
     }
 
     fn http(&self) -> Option<HttpConfig> {
-        self.http.map(|listen| HttpConfig { listen, token: self.token.clone() })
+        self.http.map(|Listen(listen)| HttpConfig { listen, token: self.token.clone() })
     }
 }

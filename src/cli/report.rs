@@ -12,7 +12,7 @@ pub fn model(name: &str, model: &Prepared) {
 /// The same of a model that runs already.
 pub fn running(name: &str, report: &Report, notes: &[String]) {
     let layer = &report.layer;
-    eprintln!(
+    tell!(
         "model:   {name} ({} classes, {}×{} input); {} at `{}` ({}×{}×{}): {}",
         report.score.classes,
         report.input.width,
@@ -25,18 +25,18 @@ pub fn running(name: &str, report: &Report, notes: &[String]) {
         report.reason
     );
     for note in notes {
-        eprintln!("note:    {note}");
+        tell!("note:    {note}");
     }
 }
 
 /// The device, and why not a better one where `auto` chose.
 pub fn device(engine: &Engine) {
-    eprintln!("device:  {}", engine.device());
+    tell!("device:  {}", engine.device());
     for (device, reason) in engine.passed_over() {
         tracing::info!("{device} does not start: {reason}");
     }
     if !engine.passed_over().is_empty() {
         let passed: Vec<String> = engine.passed_over().iter().map(|(device, _)| device.to_string()).collect();
-        eprintln!("note:    {} did not start here (`gradcast doctor` says why)", passed.join(" and "));
+        tell!("note:    {} did not start here (`gradcast doctor` says why)", passed.join(" and "));
     }
 }

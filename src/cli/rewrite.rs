@@ -63,6 +63,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         .map_err(failed)?;
     file.write_all(&model.bytes).map_err(failed)?;
     file.persist(&args.output).map_err(|e| failed(e.error))?;
-    eprintln!("output:  {} ({:.1} MB)", args.output.display(), model.bytes.len() as f64 / 1e6);
+    tell!("output:  {} ({:.1} MB)", args.output.display(), model.bytes.len() as f64 / 1e6);
     Ok(ExitCode::SUCCESS)
 }

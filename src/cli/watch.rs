@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -58,33 +59,46 @@ pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches
         }
         None => from_urls(args)?,
     };
-    logging::start(log_format.or(config.log.format).unwrap_or_default(), config.log.filter.as_deref());
+    logging::start(
+        log_format.or(config.log.format).unwrap_or_default(),
+        config.log.filter.as_deref().or(Some(logging::SERVICE_FILTER)),
+    );
     let workshop = args.stream.workshop()?;
     let (interrupt, reload) = interrupt::service_flags()?;
     let monitor = Monitor::start(config.clone(), workshop, None)?;
     for stream in monitor.streams() {
         let status = stream.status();
-        eprintln!("stream:  {}: {} with {} on {}", status.name, status.source, status.model, status.device);
+        tracing::info!("{} is {} with {} on {}", status.name, status.source, status.model, status.device);
     }
     let board = Arc::new(Board { monitor: Arc::clone(&monitor), file: file.map(Path::to_owned) });
     let console = console::start(&config, &board)?;
+    if let Some(web) = &console {
+        tracing::info!("the console is at http://{}/", web.address());
+    }
     systemd::ready(&format!("{} streams", monitor.streams().len()));
     let alive = Arc::clone(&monitor);
     let _watchdog = systemd::Watchdog::start(move || alive.is_alive());
 
+    // Beside the rest: new models may take minutes, and the end should not wait for them.
+    let mut reloading: Option<JoinHandle<()>> = None;
     while !interrupt.load(SeqCst) && monitor.look_after() {
         std::thread::sleep(LOOK);
-        if reload.swap(false, SeqCst) {
-            match board.read_again() {
-                Ok(said) => tracing::info!("{said}"),
-                Err(said) => tracing::error!("{said}"),
-            }
+        if reloading.as_ref().is_none_or(JoinHandle::is_finished) && reload.swap(false, SeqCst) {
+            let board = Arc::clone(&board);
+            reloading = std::thread::Builder::new().name("reload".into()).spawn(move || read_again(&board)).ok();
         }
     }
     systemd::stopping();
     drop(console);
     monitor.stop();
     Ok(if interrupt.load(SeqCst) { Code::Interrupted.into() } else { ExitCode::SUCCESS })
+}
+
+fn read_again(board: &Board) {
+    match board.read_again() {
+        Ok(said) => tracing::info!("{said}"),
+        Err(said) => tracing::error!("{said}"),
+    }
 }
 
 /// The one argument that is a configuration.
@@ -96,10 +110,14 @@ fn config_file(sources: &[String]) -> Option<&Path> {
 }
 
 fn from_urls(args: &Args) -> Result<Config, Failure> {
+    if let Some(config) = args.sources.iter().find(|source| config_file(std::slice::from_ref(source)).is_some()) {
+        let what = format!("{config} is a configuration among other sources");
+        return Err(Failure::usage(what, "give one configuration alone, or addresses"));
+    }
     let mut config = Config::from_urls(&args.sources)?;
-    if let Some(path) = args.stream.shared_file().filter(|_| config.streams.len() > 1) {
-        let what = format!("several streams would write to {}", path.display());
-        return Err(Failure::usage(what, "put {name} into the file's name, as events/{name}.jsonl"));
+    if let Some(target) = args.stream.shared_target().filter(|_| config.streams.len() > 1) {
+        let what = format!("several streams would write to {target}");
+        return Err(Failure::usage(what, "put {name} into it, which stands for the stream, as events/{name}.jsonl"));
     }
     args.stream.lay_on(&mut config)?;
     Ok(config)

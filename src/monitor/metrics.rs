@@ -64,7 +64,9 @@ pub enum Number {
     ReceivedBytes,
     /// Frames or packets that were dropped, by cause.
     Dropped,
-    /// Times the source connected anew, by reason.
+    /// Attempts to reach the source that failed, and connections that were lost, by reason.
+    SourceFailures,
+    /// Connections that were lost after frames had come, by reason.
     Reconnects,
     /// Times a push to another server failed or broke off.
     PushFailures,
@@ -80,7 +82,7 @@ pub enum Number {
 
 /// Number, name, help, what its rows differ by, and whether it can fall.
 type NumberRow = (Number, &'static str, &'static str, Option<&'static str>, MetricType);
-const NUMBERS: [NumberRow; 10] = {
+const NUMBERS: [NumberRow; 11] = {
     use MetricType::{Counter, Gauge};
     [
         (Number::Received, "gradcast_received_frames", "Frames that the source decoded", None, Counter),
@@ -94,9 +96,16 @@ const NUMBERS: [NumberRow; 10] = {
             Counter,
         ),
         (
+            Number::SourceFailures,
+            "gradcast_source_failures",
+            "Attempts to reach the source that failed, and connections that were lost, by reason",
+            Some("reason"),
+            Counter,
+        ),
+        (
             Number::Reconnects,
             "gradcast_reconnects",
-            "Times the source connected anew, by what had ended the connection",
+            "Connections to the source that were lost after frames had come, by what ended them",
             Some("reason"),
             Counter,
         ),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::monitor::config::{CredentialsFrom, Link, RecordConfig, StreamConfig};
 use crate::stream::live::{Live, LiveHandle, LiveSettings, Meters, ModelError, Models, Output, Pace, file_name};
@@ -74,10 +75,17 @@ impl Station {
     ) -> Result<Self, StartError> {
         let (address, options) = source_of(config, workshop)?;
         let events = config.events.as_deref().map(EventLog::append).transpose()?;
-        let (encoder, counted) = (workshop.encoder.clone(), meters.clone());
+        let encoder = EncoderOptions {
+            encoder: config.encoder.clone().or_else(|| workshop.encoder.encoder.clone()),
+            quality: config.quality.or(workshop.encoder.quality),
+            ..workshop.encoder.clone()
+        };
+        if config.is_encoded() {
+            encoder.check()?;
+        }
+        let counted = meters.clone();
         let open = move |format: &Arc<FrameFormat>, broadcast: &Broadcast| {
-            let encoder = LiveEncoder::start_into(broadcast, format, &encoder)?;
-            let encoded = Encoded { encoder, broadcast: broadcast.clone(), meters: counted };
+            let encoded = Encoded::new(Arc::clone(format), broadcast.clone(), encoder, counted);
             let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(encoded)];
             outputs.extend(extra.map(|extra| extra(format)).transpose()?);
             Ok(outputs)
@@ -219,30 +227,114 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
     Ok((address, options))
 }
 
-/// The encoder as an output. It works only while somebody takes its packets.
+/// The encoder as an output. It is started for the first who takes its packets, works only while somebody does, and is
+/// started again when it fails.
 struct Encoded {
-    encoder: LiveEncoder,
+    encoder: Option<LiveEncoder>,
+    format: Arc<FrameFormat>,
     broadcast: Broadcast,
+    options: EncoderOptions,
     meters: Meters,
+    failed: Option<String>,
+    /// Not before this moment is it started again.
+    again: Option<Instant>,
+    pace: Behind,
+}
+
+/// Pause before an encoder that failed is started again.
+const ENCODER_RETRY: Duration = Duration::from_secs(5);
+
+impl Encoded {
+    fn new(format: Arc<FrameFormat>, broadcast: Broadcast, options: EncoderOptions, meters: Meters) -> Self {
+        let pace = Behind::default();
+        Self { encoder: None, format, broadcast, options, meters, failed: None, again: None, pace }
+    }
+
+    /// The encoder, started where it does not run.
+    fn encoder(&mut self) -> Option<&LiveEncoder> {
+        if self.encoder.is_none() && self.again.is_none_or(|at| at <= Instant::now()) {
+            match LiveEncoder::start_into(&self.broadcast, &self.format, &self.options) {
+                Ok(encoder) => self.encoder = Some(encoder),
+                Err(e) => self.fail(e.to_string()),
+            }
+        }
+        self.encoder.as_ref()
+    }
+
+    fn fail(&mut self, why: String) {
+        self.failed = Some(why);
+        self.again = Some(Instant::now() + ENCODER_RETRY);
+        if let Some(old) = self.encoder.take() {
+            // Beside the video: its end may take as long as it hangs.
+            let _ = std::thread::Builder::new().name("encoder-end".into()).spawn(move || drop(old));
+        }
+    }
 }
 
 impl Output for Encoded {
     fn push(&mut self, frame: &Frame) {
         if self.broadcast.subscribers() == 0 {
-            self.broadcast.rest();
-        } else if !self.encoder.push(frame.clone()) {
+            return self.broadcast.rest();
+        }
+        self.format = Arc::clone(frame.format());
+        let Some(encoder) = self.encoder() else {
+            self.meters.encoder_behind.inc();
+            return;
+        };
+        let (taken, took) = (encoder.push(frame.clone()), encoder.took());
+        self.pace.count(taken);
+        if !taken {
             self.meters.encoder_behind.inc();
         }
-        if let Some(took) = self.encoder.took() {
+        if let Some(took) = took {
             self.meters.encode.observe(took.as_secs_f64());
+            self.failed = None;
         }
     }
 
     fn trouble(&mut self) -> Option<String> {
-        self.encoder.failed().map(|e| e.to_string())
+        if let Some(e) = self.encoder.as_ref().and_then(LiveEncoder::failed) {
+            self.fail(e.to_string());
+        }
+        self.failed.clone().or_else(|| self.pace.trouble())
     }
 
     fn finish(self: Box<Self>) {
-        self.encoder.finish();
+        match self.encoder {
+            Some(encoder) => encoder.finish(),
+            None => self.broadcast.end(),
+        }
+    }
+}
+
+/// Whether an encoder keeps up, over the last seconds.
+#[derive(Default)]
+struct Behind {
+    since: Option<Instant>,
+    pushed: u32,
+    dropped: u32,
+    /// Of the window before.
+    share: f32,
+}
+
+impl Behind {
+    const WINDOW: Duration = Duration::from_secs(5);
+    /// A share of frames that somebody would miss.
+    const MUCH: f32 = 0.05;
+
+    fn count(&mut self, taken: bool) {
+        self.pushed += 1;
+        self.dropped += u32::from(!taken);
+        if self.since.get_or_insert_with(Instant::now).elapsed() > Self::WINDOW {
+            let share = self.dropped as f32 / self.pushed as f32;
+            *self = Self { share, ..Self::default() };
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let percent = (self.share * 100.0).round();
+        (self.share > Self::MUCH).then(|| {
+            format!("the encoder is behind and drops {percent} % of the frames: choose a smaller --size or a lower --quality")
+        })
     }
 }

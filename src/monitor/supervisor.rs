@@ -1,6 +1,8 @@
 //! Many streams: started, looked after, changed while the others go on.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,8 +10,9 @@ use super::config::{Changes, Config, StreamConfig};
 use super::metrics::{EngineNumbers, Metrics, Number, Tally};
 use super::station::{OpenExtra, StartError, Station, Workshop, Written};
 use crate::classifier::{Classifier, ClassifierError};
+use crate::stream::StreamError;
 use crate::stream::live::{LiveHandle, Meters, ModelError, Models, State};
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 
 /// All streams of a program.
 pub struct Monitor {
@@ -17,6 +20,7 @@ pub struct Monitor {
     metrics: Metrics,
     inner: Mutex<Inner>,
     shown: Mutex<Shown>,
+    stopping: AtomicBool,
 }
 
 /// What others look at. Held for moments only, while [`Inner`] may be held for as long as a model takes to load.
@@ -33,7 +37,13 @@ struct Inner {
     /// By the name that streams give; `None`: the built-in model.
     models: BTreeMap<Option<String>, Arc<Models>>,
     posts: BTreeMap<String, Post>,
-    missing: BTreeMap<String, String>,
+    missing: BTreeMap<String, Missing>,
+}
+
+/// A stream that did not start.
+struct Missing {
+    why: String,
+    again: Instant,
 }
 
 /// A stream's place in the monitor.
@@ -53,41 +63,55 @@ struct Post {
 /// Pauses before a stream that failed is started again: doubled each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long the end waits for a model that is being loaded.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A loop that has not turned for so long hangs.
 const HUNG: Duration = Duration::from_secs(10);
 /// A stream that ran so long has recovered.
 const RECOVERED: Duration = Duration::from_secs(60);
 
 impl Monitor {
-    /// Starts every stream of a configuration. `extra` opens one more output of the first stream.
+    /// Starts every stream of a configuration. `extra` opens one more output of the first stream. A stream that cannot
+    /// start does not hinder the others: it is [missing](Self::missing), and tried again.
     ///
     /// # Errors
-    /// Where a stream or a model cannot start; those that did are ended.
+    /// Where none can start: why the first could not.
     pub fn start(config: Config, workshop: Workshop, extra: Option<OpenExtra>) -> Result<Arc<Self>, StartError> {
-        let monitor =
-            Arc::new(Self { workshop, metrics: Metrics::new(), inner: Mutex::default(), shown: Mutex::default() });
+        let monitor = Arc::new(Self {
+            workshop,
+            metrics: Metrics::new(),
+            inner: Mutex::default(),
+            shown: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
         let engines = Arc::downgrade(&monitor);
         monitor.metrics.set_engines(move || engines.upgrade().map_or_else(Vec::new, |monitor| monitor.engines()));
         let mut extra = extra;
-        {
-            let mut inner = lock(&monitor.inner);
-            for (name, stream) in &config.streams {
-                let started = monitor.open(&mut inner, &config, name, stream, extra.take());
-                if let Err(e) = started {
-                    drop(inner);
-                    monitor.stop();
-                    return Err(e);
-                }
+        let mut first = None;
+        let mut inner = lock(&monitor.inner);
+        for (name, stream) in &config.streams {
+            if let Err(e) = monitor.open(&mut inner, &config, name, stream, extra.take()) {
+                inner.miss(name, &e);
+                first.get_or_insert(e);
             }
-            inner.config = config;
         }
+        if let Some(e) = first.filter(|_| inner.posts.is_empty()) {
+            return Err(e);
+        }
+        for (name, missing) in &inner.missing {
+            tracing::error!(stream = name, "the stream does not start: {}", missing.why);
+        }
+        inner.config = config;
+        monitor.show(&inner);
+        drop(inner);
         Ok(monitor)
     }
 
     /// Lets others see how things are now.
     fn show(&self, inner: &Inner) {
         let streams = inner.posts.iter().map(|(name, post)| (name.clone(), post.handle.clone())).collect();
-        *lock(&self.shown) = Shown { streams, models: inner.models.clone(), missing: inner.missing.clone() };
+        let missing = inner.missing.iter().map(|(name, missing)| (name.clone(), missing.why.clone())).collect();
+        *lock(&self.shown) = Shown { streams, models: inner.models.clone(), missing };
     }
 
     fn open(
@@ -98,9 +122,12 @@ impl Monitor {
         stream: &StreamConfig,
         extra: Option<OpenExtra>,
     ) -> Result<(), StartError> {
-        let models = models_of(inner, config, stream).map_err(ModelError::from)?;
         let meters = Meters::default();
-        let station = Station::start(name, stream, &models, meters, &self.workshop, extra)?;
+        let (models, station) = or_died(|| {
+            let models = models_of(inner, config, stream).map_err(ModelError::from)?;
+            let station = Station::start(name, stream, &models, meters, &self.workshop, extra)?;
+            Ok((models, station))
+        })?;
         let handle = station.handle().clone();
         let written = Arc::default();
         self.export(name, &handle, &written);
@@ -135,6 +162,9 @@ impl Monitor {
             tally.add_by(Number::Dropped, "recorder-behind", record.dropped);
             tally.add(Number::PushFailures, push_failures);
             tally.add(Number::Takers, handle.broadcast().subscribers() as u64);
+            for (reason, count) in source.failures {
+                tally.add_by(Number::SourceFailures, reason.label(), count);
+            }
             for (reason, count) in source.reconnects {
                 tally.add_by(Number::Reconnects, reason.label(), count);
             }
@@ -172,8 +202,10 @@ impl Monitor {
     /// Looks after streams whose loop has ended; to be called a few times a second. Tells whether any
     /// stream is still to come.
     pub fn look_after(&self) -> bool {
-        let mut inner = lock(&self.inner);
-        let (mut any, mut changed) = (false, false);
+        // A configuration is being taken over, which may take as long as its models do.
+        let Some(mut inner) = try_lock(&self.inner) else { return true };
+        self.try_missing(&mut inner);
+        let (mut any, mut changed) = (!inner.missing.is_empty(), false);
         for (name, post) in &mut inner.posts {
             post.handle.report(post.station.as_ref().and_then(Station::trouble));
             if let Some(station) = &post.station {
@@ -193,7 +225,7 @@ impl Monitor {
                 post.began = Instant::now();
                 // The same meters: counters never go back.
                 let meters = post.handle.meters().clone();
-                match Station::start(name, &post.config, &post.models, meters, &self.workshop, None) {
+                match or_died(|| Station::start(name, &post.config, &post.models, meters, &self.workshop, None)) {
                     Ok(station) => {
                         post.handle = station.handle().clone();
                         self.export(name, &post.handle, &post.written);
@@ -214,9 +246,31 @@ impl Monitor {
         any
     }
 
+    /// Starts what could not start before.
+    fn try_missing(&self, inner: &mut Inner) {
+        let due = |missing: &Missing| missing.again <= Instant::now();
+        let names: Vec<String> = inner.missing.iter().filter(|(_, m)| due(m)).map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let config = std::mem::take(&mut inner.config);
+        for name in names {
+            let Some(stream) = config.streams.get(&name) else { continue };
+            match self.open(inner, &config, &name, stream, None) {
+                Ok(()) => {
+                    inner.missing.remove(&name);
+                    tracing::info!(stream = name, "the stream has started now");
+                }
+                Err(e) => inner.miss(&name, &e),
+            }
+        }
+        inner.config = config;
+        self.show(inner);
+    }
+
     /// Takes over another configuration: streams are added, changed and removed, the others go on
     /// undisturbed. A stream that cannot start does not hinder the others: it is [missing](Self::missing), and tried
-    /// again here.
+    /// again.
     pub fn apply(&self, config: Config) -> Changes {
         let mut inner = lock(&self.inner);
         let changes = Config::diff(&inner.config, &config);
@@ -235,12 +289,13 @@ impl Monitor {
         });
         let missing = std::mem::take(&mut inner.missing);
         for (name, stream) in &config.streams {
-            if inner.posts.contains_key(name) || !(changes.touches(name) || missing.contains_key(name)) {
+            let wanted = changes.touches(name) || missing.contains_key(name);
+            if !wanted || inner.posts.contains_key(name) || self.stopping.load(SeqCst) {
                 continue;
             }
             if let Err(e) = self.open(&mut inner, &config, name, stream, None) {
                 tracing::error!(stream = name, "the stream does not start: {e}");
-                inner.missing.insert(name.clone(), e.to_string());
+                inner.miss(name, &e);
             }
         }
         inner.config = config;
@@ -248,7 +303,7 @@ impl Monitor {
         changes
     }
 
-    /// Streams that did not start when the configuration was taken over, and why.
+    /// Streams that did not start, and why.
     pub fn missing(&self) -> BTreeMap<String, String> {
         lock(&self.shown).missing.clone()
     }
@@ -257,8 +312,16 @@ impl Monitor {
     pub fn not_ready(&self) -> Vec<String> {
         let waiting = |handle: LiveHandle| {
             let status = handle.status();
-            let reason = status.reason.unwrap_or_else(|| "no frames yet".into());
-            (status.state != State::Live).then(|| format!("{}: {reason}", status.name))
+            let reason = status.reason.unwrap_or_else(|| {
+                let known = match status.state {
+                    State::Ended => "the source has ended",
+                    State::Live => "it hangs",
+                    _ => "no frames yet",
+                };
+                known.into()
+            });
+            let flows = status.state == State::Live && handle.turned_within(HUNG);
+            (!flows).then(|| format!("{}: {reason}", status.name))
         };
         let missing = self.missing().into_iter().map(|(name, why)| format!("{name}: it did not start: {why}"));
         self.streams().into_iter().filter_map(waiting).chain(missing).collect()
@@ -271,14 +334,36 @@ impl Monitor {
 
     /// Ends every stream properly, all at once.
     pub fn stop(&self) {
-        let posts = {
-            let mut inner = lock(&self.inner);
-            let posts = std::mem::take(&mut inner.posts);
-            self.show(&inner);
-            posts
+        self.stopping.store(true, SeqCst);
+        // With the loops end their outputs, even while a model keeps the rest waiting.
+        self.streams().iter().for_each(LiveHandle::stop);
+        let until = Instant::now() + PATIENCE;
+        let mut inner = loop {
+            match try_lock(&self.inner) {
+                Some(inner) => break inner,
+                None if Instant::now() > until => return,
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
         };
+        let posts = std::mem::take(&mut inner.posts);
+        self.show(&inner);
+        drop(inner);
         stop_all(posts.into_values().filter_map(|post| post.station));
     }
+}
+
+impl Inner {
+    /// Keeps in mind that a stream did not start.
+    fn miss(&mut self, name: &str, why: &StartError) {
+        let missing = Missing { why: why.to_string(), again: Instant::now() + LONGEST_PAUSE };
+        self.missing.insert(name.to_owned(), missing);
+    }
+}
+
+/// A panic on the way is the failure of that stream alone.
+fn or_died<T>(start: impl FnOnce() -> Result<T, StartError>) -> Result<T, StartError> {
+    let started = catch_unwind(AssertUnwindSafe(start));
+    started.unwrap_or_else(|panic| Err(StreamError::died(&*panic).into()))
 }
 
 fn stop_all(stations: impl Iterator<Item = Station>) {

@@ -16,7 +16,7 @@ pub enum StreamError {
     Engine(#[from] Arc<EngineError>),
     #[error("a frame cannot be painted: {0}")]
     Paint(#[from] PaintError),
-    #[error("the events cannot be written to {path}")]
+    #[error("the events cannot be written to {path}: {source}")]
     Events { path: PathBuf, source: std::io::Error },
     /// A thread of the stream panicked.
     #[error("the stream died: {0}")]
@@ -25,7 +25,7 @@ pub enum StreamError {
 
 impl StreamError {
     /// Of a panic.
-    pub(super) fn died(panic: &(dyn std::any::Any + Send)) -> Self {
+    pub(crate) fn died(panic: &(dyn std::any::Any + Send)) -> Self {
         Self::Died(crate::engine::panic_text(panic))
     }
 

@@ -86,7 +86,7 @@ fn round(value: f64, digits: i32) -> f64 {
 /// The file the events go to.
 pub struct EventLog {
     path: PathBuf,
-    /// Line by line, so that who follows the file sees whole events, and a power cut loses none.
+    /// Line by line, so that who follows the file sees whole events, and a program that is killed loses none.
     out: LineWriter<File>,
 }
 
@@ -105,6 +105,9 @@ impl EventLog {
     /// # Errors
     /// [`StreamError::Events`] where it cannot be opened.
     pub fn append(path: &Path) -> Result<Self, StreamError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
+        made.map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
         let file = File::options().append(true).create(true).open(path);
         let file = file.map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), out: LineWriter::new(file) })

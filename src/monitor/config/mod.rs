@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use error::ConfigError;
-pub use values::{FirstPause, Keep, Latency, Limit, Link, LongestPause, Secret, Segment};
+pub use values::{FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment};
 
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::Look;
@@ -83,6 +83,10 @@ pub struct StreamConfig {
     pub events: Option<PathBuf>,
     /// The folder of snapshots.
     pub snapshots: Option<PathBuf>,
+    /// A row of the table of live encoders.
+    pub encoder: Option<String>,
+    /// 0 (worst) to 100 (best).
+    pub quality: Option<u8>,
 }
 
 impl StreamConfig {
@@ -111,7 +115,14 @@ impl StreamConfig {
             record: None,
             events: None,
             snapshots: None,
+            encoder: None,
+            quality: None,
         }
+    }
+
+    /// Whether its pictures are encoded for more than browsers, which may come or not.
+    pub fn is_encoded(&self) -> bool {
+        !self.publish.is_empty() || !self.push.is_empty() || self.record.is_some()
     }
 }
 

@@ -14,7 +14,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::error::{COMPARE, ConfigError};
 use super::values::{
-    Between, Bytes, FirstPause, Keep, Latency, Limit, Link, LongestPause, Secret, Segment, Share, scrub,
+    Between, Bytes, FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment, Share, scrub,
 };
 use super::{Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, StreamConfig, is_name};
 use crate::classifier::{ModelFlags, Size};
@@ -65,6 +65,8 @@ struct StreamKeys {
     record: Option<RecordKeys>,
     events: Option<Spanned<PathBuf>>,
     snapshots: Option<PathBuf>,
+    encoder: Option<String>,
+    quality: Option<Between<0, 100>>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +87,7 @@ const SEGMENT: std::time::Duration = std::time::Duration::from_secs(600);
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct HttpKeys {
-    listen: Option<Spanned<SocketAddr>>,
+    listen: Option<Spanned<Listen>>,
     token: Option<Spanned<Secret>>,
     token_file: Option<Spanned<PathBuf>>,
 }
@@ -286,6 +288,8 @@ impl<'a> Document<'a> {
             push,
             record: keys.record.map(|record| self.record(name, record)).transpose()?,
             events: events.transpose()?,
+            encoder: keys.encoder,
+            quality: keys.quality.and_then(|n| u8::try_from(n.0).ok()),
             snapshots: keys.snapshots.map(|dir| self.path_for(name, &dir)),
             ..StreamConfig::new(url.in_folder(self.folder))
         })
@@ -372,8 +376,8 @@ impl<'a> Document<'a> {
             (None, Some(file)) => Some(self.token_in(&file)?),
             (None, None) => None,
         };
-        let listen = keys.listen.as_ref().map_or(LISTEN, |listen| *listen.get_ref());
-        if let Some(open) = keys.listen.filter(|l| !l.get_ref().ip().is_loopback())
+        let listen = keys.listen.as_ref().map_or(LISTEN, |listen| listen.get_ref().0);
+        if let Some(open) = keys.listen.filter(|l| !l.get_ref().0.ip().is_loopback())
             && token.is_none()
         {
             return Err(self.error(open.span(), "others can connect to that address: a token or token-file is wanted"));

@@ -2,6 +2,7 @@
 //! sense, in words that show what would.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -172,6 +173,27 @@ impl<'de> Deserialize<'de> for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(hidden)")
+    }
+}
+
+/// Where a server listens: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or a port of this machine alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let here = |port: &str| port.parse().ok().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let port = text.strip_prefix("localhost:").unwrap_or(text);
+        let address = text.parse().ok().or_else(|| here(port));
+        address.map(Self).ok_or_else(|| "an address and a port are wanted, as 127.0.0.1:8080".into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from_text(from)
     }
 }
 

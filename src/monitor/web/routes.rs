@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -158,12 +159,37 @@ async fn history(State(app): State<App>, Path(name): Path<String>) -> Answer {
 #[serde(deny_unknown_fields)]
 struct Change {
     control: Control,
-    value: String,
+    value: Word,
 }
 
-async fn change(State(app): State<App>, Path(name): Path<String>, Json(change): Json<Change>) -> Answer {
+/// What a control is set to, as people write it in JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Text(String),
+    Number(serde_json::Number),
+    Switch(bool),
+}
+
+impl Word {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Switch(on) => if on { "on" } else { "off" }.into(),
+        }
+    }
+}
+
+async fn change(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    change: Result<Json<Change>, JsonRejection>,
+) -> Answer {
     let stream = app.find(&name)?;
-    stream.change(change.control, &change.value).map_err(|why| Refused(StatusCode::UNPROCESSABLE_ENTITY, why))?;
+    let Json(change) = change.map_err(|e| Refused(e.status(), e.body_text()))?;
+    let refused = |why| Refused(StatusCode::UNPROCESSABLE_ENTITY, why);
+    stream.change(change.control, &change.value.text()).map_err(refused)?;
     Ok(Json(stream.status()).into_response())
 }
 

@@ -1,6 +1,6 @@
 //! A live stream as others see it: its state, its controls, its newest picture.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -63,6 +63,7 @@ pub struct Status {
     pub frames_in: u64,
     pub frames_out: u64,
     pub explained: u64,
+    /// Frames that nobody saw: nobody fetched them in time, or the encoder was behind.
     pub dropped: u64,
     pub reconnects: u64,
 }
@@ -81,6 +82,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HISTORY: usize = 600;
 const MOMENT_EVERY: Duration = Duration::from_secs(1);
 
+/// Where a trouble may be; the first is told first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// What takes the encoded pictures: a recording, a push.
+    Outlet,
+    /// The loop's own outputs: the encoder.
+    Output,
+    Events,
+    Model,
+    Layer,
+}
+
 /// What the loop tells.
 pub(super) struct Now {
     pub state: State,
@@ -89,8 +102,7 @@ pub(super) struct Now {
     pub size: Option<[usize; 2]>,
     pub map_age: Option<Duration>,
     pub predictions: Vec<PredictionEvent>,
-    pub trouble: Option<String>,
-    sink_trouble: Option<String>,
+    pub troubles: BTreeMap<Part, String>,
     pub counters: SourceCounters,
     pub out: Rate,
     pub maps: Rate,
@@ -109,14 +121,26 @@ impl Now {
             size: None,
             map_age: None,
             predictions: Vec::new(),
-            trouble: None,
-            sink_trouble: None,
+            troubles: BTreeMap::new(),
             counters: SourceCounters::default(),
             out: Rate::default(),
             maps: Rate::default(),
             turned: Instant::now(),
             history: VecDeque::new(),
             noted: None,
+        }
+    }
+
+    /// Something is wrong with a part, or no longer.
+    pub fn trouble(&mut self, stream: &str, part: Part, what: Option<String>) {
+        match what {
+            None => drop(self.troubles.remove(&part)),
+            Some(what) => {
+                if self.troubles.get(&part) != Some(&what) {
+                    tracing::warn!(stream, "{what}");
+                    self.troubles.insert(part, what);
+                }
+            }
         }
     }
 
@@ -240,11 +264,11 @@ impl LiveHandle {
             layer: model.layer().to_owned(),
             layers: self.0.models.layers().to_vec(),
             controls,
-            trouble: now.sink_trouble.clone().or_else(|| now.trouble.clone()),
+            trouble: now.troubles.values().next().cloned(),
             frames_in: meters.frames_in.get(),
             frames_out: meters.frames_out.get(),
             explained: meters.explained.get(),
-            dropped: now.counters.dropped,
+            dropped: now.counters.dropped + meters.encoder_behind.get(),
             reconnects: now.counters.reconnects.values().sum(),
         }
     }
@@ -268,7 +292,12 @@ impl LiveHandle {
             layer: model.layer(),
             top,
         };
-        lock(&self.0.wishes).change(control, word, &known)?;
+        let mut wishes = lock(&self.0.wishes);
+        // Whoever presses twice means the layer behind the one that is still being started.
+        let asked = wishes.layer.clone();
+        let known = Known { layer: asked.as_deref().unwrap_or(known.layer), ..known };
+        wishes.change(control, word, &known)?;
+        drop(wishes);
         // A full channel has a wake-up in it already.
         let _ = self.0.wake.try_send(());
         Ok(())
@@ -287,10 +316,11 @@ impl LiveHandle {
     /// A sink that takes the encoded pictures is in trouble, or no longer.
     pub fn report(&self, trouble: Option<String>) {
         let mut now = lock(&self.0.now);
-        if trouble.is_some() && now.sink_trouble != trouble {
-            tracing::warn!(stream = self.0.name, "{}", trouble.as_deref().unwrap_or_default());
+        // Its owner has logged it.
+        match trouble {
+            Some(what) => drop(now.troubles.insert(Part::Outlet, what)),
+            None => drop(now.troubles.remove(&Part::Outlet)),
         }
-        now.sink_trouble = trouble;
     }
 
     /// Writes the newest picture into the snapshot folder, and tells where.

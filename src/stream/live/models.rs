@@ -42,6 +42,9 @@ impl Running {
     }
 }
 
+/// A layer that was asked for, and the model that runs for it or why it does not.
+pub type Reply = (Option<String>, Result<Arc<Running>, ModelError>);
+
 /// What can keep a model from running.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -56,6 +59,8 @@ pub struct Models {
     classifier: Classifier,
     layers: Vec<String>,
     running: Mutex<HashMap<Option<String>, Weak<Running>>>,
+    /// Held while one starts. Who only looks does not wait for it.
+    starting: Mutex<()>,
 }
 
 impl Models {
@@ -65,7 +70,7 @@ impl Models {
     /// Where the model cannot be explained at all.
     pub fn new(classifier: Classifier) -> Result<Self, ClassifierError> {
         let layers = classifier.inspect()?.layers.into_iter().map(|l| l.name).collect();
-        Ok(Self { classifier, layers, running: Mutex::default() })
+        Ok(Self { classifier, layers, running: Mutex::default(), starting: Mutex::default() })
     }
 
     /// The model's name.
@@ -84,9 +89,10 @@ impl Models {
     /// # Errors
     /// Where the layer cannot be explained or the device does not start.
     pub fn get(&self, layer: Option<&str>) -> Result<Arc<Running>, ModelError> {
-        let mut running = lock(&self.running);
+        let _one_at_a_time = lock(&self.starting);
         let key = layer.map(str::to_owned);
-        if let Some(there) = running.get(&key).and_then(Weak::upgrade).filter(|there| there.engine.is_alive()) {
+        let there = lock(&self.running).get(&key).and_then(Weak::upgrade);
+        if let Some(there) = there.filter(|there| there.engine.is_alive()) {
             return Ok(there);
         }
         let prepared = self.classifier.clone().with_layer(layer).prepare()?;
@@ -94,20 +100,24 @@ impl Models {
         let engine = Engine::start(&prepared.bytes, &options)?;
         let Prepared { report, labels, fit, classes, notes, .. } = prepared;
         let started = Arc::new(Running { engine, labels, fit, classes, report, notes });
+        let mut running = lock(&self.running);
         running.retain(|_, r| r.strong_count() > 0);
         running.insert(key, Arc::downgrade(&started));
         Ok(started)
     }
 
     /// As [`Models::get`], in the background: the video goes on meanwhile.
-    pub fn request(self: &Arc<Self>, layer: Option<String>, reply: Sender<Result<Arc<Running>, ModelError>>) {
-        let models = Arc::clone(self);
+    /// The reply says which layer was asked for.
+    pub fn request(self: &Arc<Self>, layer: Option<String>, reply: Sender<Reply>) {
+        let (models, asked, answer) = (Arc::clone(self), layer.clone(), reply.clone());
         let work = move || {
+            let model = models.get(asked.as_deref());
             // A stream that is gone no longer wants its model.
-            let _ = reply.send(models.get(layer.as_deref()));
+            let _ = answer.send((asked, model));
         };
         if let Err(e) = std::thread::Builder::new().name("model-start".into()).spawn(work) {
-            tracing::warn!("no thread to start a model: {e}");
+            let why = EngineError::Worker(format!("the thread that starts it does not start: {e}"));
+            let _ = reply.send((layer, Err(why.into())));
         }
     }
 

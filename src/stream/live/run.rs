@@ -11,9 +11,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::controls::{HELP, Wishes};
 use super::explainer::{Explained, Explainer};
-use super::handle::{LiveHandle, State};
+use super::handle::{LiveHandle, Part, State};
 use super::meters::{Meters, since};
-use super::models::{ModelError, Models, Running};
+use super::models::{ModelError, Models, Reply, Running};
 use crate::engine::{ClassMap, Outcome};
 use crate::paint::Look;
 use crate::stream::events::{EventLog, FrameEvent, MapEvent, predictions};
@@ -146,9 +146,6 @@ const HELD: usize = 8;
 const STEP: Duration = Duration::from_millis(1);
 const TOP: usize = 5;
 
-/// A model that runs, or why it does not.
-type Started = Result<Arc<Running>, ModelError>;
-
 /// A frame at the pace `every`.
 struct Held {
     frame: Frame,
@@ -166,11 +163,15 @@ struct Loop {
     wishes: Wishes,
     woken: Receiver<()>,
     /// Where models that were asked for arrive.
-    models: (Sender<Started>, Receiver<Started>),
+    models: (Sender<Reply>, Receiver<Reply>),
     /// The layer that runs, the one that was asked for last, and when a failed model is asked for again.
     layer: Option<String>,
     asked_layer: Option<String>,
     model_retry: Option<Instant>,
+    /// A model is being started.
+    starting: bool,
+    /// Models that are being let go.
+    retired: Vec<JoinHandle<()>>,
     newest: Option<Explained>,
     /// At the pace `every`: frames in order, and answers that wait for their frame.
     held: VecDeque<Held>,
@@ -210,6 +211,8 @@ impl Loop {
             layer: None,
             asked_layer: None,
             model_retry: None,
+            starting: false,
+            retired: Vec::new(),
             newest: None,
             held: VecDeque::new(),
             answers: BTreeMap::new(),
@@ -234,6 +237,9 @@ impl Loop {
             }
         });
         self.source.stop();
+        for thread in self.retired {
+            let _ = thread.join();
+        }
         if let Some(events) = self.settings.events.take() {
             events.finish()?;
         }
@@ -253,11 +259,14 @@ impl Loop {
                     Ok(frame) => self.frame(frame)?,
                     Err(_) => {
                         self.drain()?;
-                        return Ok(());
+                        return match self.source.health() {
+                            Health::Ended => Ok(()),
+                            _ => Err(StreamError::Died("its source is gone".into())),
+                        };
                     }
                 },
                 recv(outcomes) -> outcome => if let Ok(outcome) = outcome { self.outcome(outcome)? },
-                recv(models) -> model => if let Ok(model) = model { self.swap(model) },
+                recv(models) -> started => if let Ok((layer, model)) = started { self.swap(layer, model) },
                 recv(woken) -> _ => self.obey()?,
                 default(TICK) => {}
             }
@@ -270,6 +279,7 @@ impl Loop {
     fn drain(&mut self) -> Result<(), StreamError> {
         while !self.held.is_empty() && !self.handle.is_stopping() {
             let Ok(outcome) = self.explainer.outcomes().recv_timeout(MODEL_RETRY) else { break };
+            lock(&self.handle.0.now).turned = Instant::now();
             self.outcome(outcome)?;
         }
         Ok(())
@@ -279,6 +289,9 @@ impl Loop {
     fn frame(&mut self, frame: Frame) -> Result<(), StreamError> {
         self.came = Instant::now();
         self.settings.meters.frames_in.inc();
+        if self.wishes.paused && self.frozen.is_none() {
+            self.frozen = Some(frame.clone());
+        }
         let frame = match &self.frozen {
             Some(frozen) => frozen.at(frame.pts(), frame.duration(), frame.seq()),
             None => frame,
@@ -304,21 +317,19 @@ impl Loop {
             Ok(explained) => explained,
             Err(StreamError::Engine(e)) => {
                 // The video goes on without this map.
-                self.trouble(format!("the model failed on a frame: {e}"));
-                if !self.explainer.model().engine.is_alive() && self.model_retry.is_none() {
-                    self.model_retry = Some(Instant::now() + MODEL_RETRY);
-                }
+                self.trouble(Part::Model, Some(format!("the model failed on a frame: {e}")));
                 None
             }
             Err(other) => return Err(other),
         };
         if explained.is_some() {
             lock(&self.handle.0.now).maps.count();
+            self.trouble(Part::Model, None);
         }
         match self.settings.pace {
             // Two workers may answer out of order; an older map never replaces a newer one.
             Pace::Latest => {
-                if explained.as_ref().is_some_and(|e| self.newest.as_ref().is_none_or(|n| e.seq > n.seq)) {
+                if explained.as_ref().is_some_and(|e| self.newest.as_ref().is_none_or(|n| e.seq >= n.seq)) {
                     self.newest = explained;
                 }
                 Ok(())
@@ -349,18 +360,18 @@ impl Loop {
 
     /// Shows a frame for the first time, and counts how long it was under way.
     fn show_new(&mut self, frame: &Frame) -> Result<(), StreamError> {
-        self.show(frame)?;
+        self.show(frame, frame.pts())?;
         if self.frozen.is_none() {
             self.settings.meters.delay.observe(frame.age().as_secs_f64());
         }
         Ok(())
     }
 
-    /// Paints a frame with the newest map, and hands it to the outputs.
-    fn show(&mut self, frame: &Frame) -> Result<(), StreamError> {
+    /// Paints a frame, taken at `taken`, with the newest map, and hands it to the outputs.
+    fn show(&mut self, frame: &Frame, taken: Duration) -> Result<(), StreamError> {
         let meters = &self.settings.meters;
         let painting = Instant::now();
-        let age = self.newest.as_ref().map(|e| frame.pts().saturating_sub(e.pts));
+        let age = self.newest.as_ref().map(|e| taken.saturating_sub(e.pts));
         let explained = self.newest.as_ref().filter(|_| age.is_some_and(|age| age <= STALE_MAP));
         let (maps, names): (&[ClassMap], &[String]) = explained.map_or((&[], &[]), |e| (&e.explanation.maps, &e.names));
         let mut captions: Vec<String> = Vec::new();
@@ -401,9 +412,7 @@ impl Loop {
                     .collect(),
             });
             // A full disk does not stop a live stream.
-            if let Err(e) = told {
-                self.trouble(e.to_string());
-            }
+            self.trouble(Part::Events, told.err().map(|e| e.to_string()));
         }
         {
             let mut now = lock(&self.handle.0.now);
@@ -449,13 +458,17 @@ impl Loop {
         let wishes = lock(&self.handle.0.wishes).clone();
         if wishes.classes != self.wishes.classes {
             self.explainer.explain(&wishes.classes);
+            // A camera that sends only on motion may send nothing for hours.
+            if let Some(last) = self.last.clone().filter(|_| self.came.elapsed() > SILENT_AFTER) {
+                self.explainer.offer(&last)?;
+            }
         }
         if wishes.look != self.wishes.look {
             self.seen.set_look(wishes.look);
         }
         if wishes.layer != self.asked_layer {
             self.asked_layer.clone_from(&wishes.layer);
-            self.handle.0.models.request(wishes.layer.clone(), self.models.0.clone());
+            self.request();
         }
         if wishes.paused != self.wishes.paused {
             self.frozen = if wishes.paused { self.last.clone() } else { None };
@@ -464,12 +477,34 @@ impl Loop {
         Ok(())
     }
 
+    /// Asks for the model with the layer that is wanted, one start at a time.
+    fn request(&mut self) {
+        if !self.starting {
+            self.starting = true;
+            self.handle.0.models.request(self.asked_layer.clone(), self.models.0.clone());
+        }
+    }
+
+    /// Lets go of a model in another thread: its end takes as long as the run that is under way.
+    fn retire(&mut self, old: impl Send + 'static) {
+        self.retired.retain(|thread| !thread.is_finished());
+        // Where there is no thread, it is dropped here.
+        self.retired.extend(std::thread::Builder::new().name("model-end".into()).spawn(move || drop(old)).ok());
+    }
+
     /// A model is running: the stream moves over, and shows the old map until the new one comes.
-    fn swap(&mut self, model: Result<Arc<Running>, ModelError>) {
+    fn swap(&mut self, layer: Option<String>, model: Result<Arc<Running>, ModelError>) {
+        self.starting = false;
+        // Another layer has been asked for since.
+        if layer != self.asked_layer {
+            self.retire(model);
+            self.request();
+            return;
+        }
         let model = match model {
             Ok(model) => model,
             Err(e) => {
-                self.trouble(e.to_string());
+                self.trouble(Part::Layer, Some(e.to_string()));
                 if !self.explainer.model().engine.is_alive() {
                     self.model_retry = Some(Instant::now() + MODEL_RETRY);
                 } else {
@@ -481,15 +516,14 @@ impl Loop {
                 return;
             }
         };
-        // Another layer has been asked for since.
-        if self.asked_layer.as_deref().is_some_and(|asked| asked != model.layer()) {
-            return;
-        }
-        *lock(&self.handle.0.model) = Arc::clone(&model);
+        self.trouble(Part::Layer, None);
+        let old = std::mem::replace(&mut *lock(&self.handle.0.model), Arc::clone(&model));
         self.layer.clone_from(&self.asked_layer);
         let room = if self.settings.pace == Pace::Every { HELD } else { 1 };
         let (weight, meters) = (self.settings.weight, self.settings.meters.clone());
-        self.explainer = Explainer::new(model, weight, room, &self.wishes.classes, meters);
+        let new = Explainer::new(model, weight, room, &self.wishes.classes, meters);
+        let explainer = std::mem::replace(&mut self.explainer, new);
+        self.retire((old, explainer));
         // Answers of the old engine will not come any more.
         self.held.iter_mut().for_each(|held| held.asked = false);
         self.answers.clear();
@@ -501,13 +535,16 @@ impl Loop {
             return Ok(());
         }
         self.checked = Instant::now();
+        // Whatever it died of: its last words may have been about another stream's frame.
+        if self.model_retry.is_none() && !self.starting && !self.explainer.model().engine.is_alive() {
+            self.model_retry = Some(Instant::now() + MODEL_RETRY);
+        }
         if self.model_retry.is_some_and(|at| at <= Instant::now()) {
             self.model_retry = None;
-            self.handle.0.models.request(self.asked_layer.clone(), self.models.0.clone());
+            self.request();
         }
-        if let Some(what) = self.outputs.iter_mut().flatten().find_map(|output| output.trouble()) {
-            self.trouble(what);
-        }
+        let trouble = self.outputs.iter_mut().flatten().find_map(|output| output.trouble());
+        self.trouble(Part::Output, trouble);
         let health = self.source.health();
         let up = matches!(health, Health::Up { .. });
         {
@@ -532,7 +569,7 @@ impl Loop {
             Health::Up { .. } if self.came.elapsed() > SILENT_AFTER => match self.last.clone() {
                 Some(last) => {
                     let again = last.at(live::now(), None, last.seq());
-                    self.show(&again)
+                    self.show(&again, last.pts())
                 }
                 None => Ok(()),
             },
@@ -556,12 +593,9 @@ impl Loop {
         self.hand_out(still)
     }
 
-    fn trouble(&self, what: String) {
-        let mut now = lock(&self.handle.0.now);
-        if now.trouble.as_ref() != Some(&what) {
-            tracing::warn!(stream = self.settings.name, "{what}");
-            now.trouble = Some(what);
-        }
+    /// Something is wrong with a part, or no longer.
+    fn trouble(&self, part: Part, what: Option<String>) {
+        lock(&self.handle.0.now).trouble(&self.settings.name, part, what);
     }
 }
 

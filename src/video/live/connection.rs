@@ -286,11 +286,19 @@ impl Plan {
     }
 
     fn point_at(&self, input: &gst::Element, url: &Url) {
-        set(input, "location", url.as_str());
+        let mut url = url.clone();
         if let Some(credentials) = self.credentials() {
-            set(input, "user-id", credentials.user());
-            set(input, "user-pw", credentials.password());
+            // rtspsrc tries those of an address once, but those of its properties eight times, and cameras lock
+            // accounts for less.
+            let in_address = url.scheme().starts_with("rtsp")
+                && url.set_username(credentials.user()).is_ok()
+                && url.set_password(Some(credentials.password())).is_ok();
+            if !in_address {
+                set(input, "user-id", credentials.user());
+                set(input, "user-pw", credentials.password());
+            }
         }
+        set(input, "location", url.as_str());
         if self.options.tls_insecure {
             set(input, "ssl-strict", false);
             if has(input, "tls-validation-flags") {

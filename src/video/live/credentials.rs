@@ -90,8 +90,31 @@ pub(crate) fn split_credentials(rest: &str) -> (Option<&str>, &str) {
 /// Parameters of URLs whose values nobody else should see.
 const SECRET_PARAMETERS: [&str; 7] = ["password=", "passwd=", "pass=", "pwd=", "token=", "secret=", "key="];
 
+/// Parameters of URLs whose values tell which picture is meant. All others may be secrets: every maker of cameras
+/// has words of his own for them.
+const PLAIN_PARAMETERS: [&str; 18] = [
+    "cam",
+    "camera",
+    "ch",
+    "channel",
+    "codec",
+    "fps",
+    "id",
+    "profile",
+    "proto",
+    "resolution",
+    "size",
+    "stream",
+    "subtype",
+    "track",
+    "trackid",
+    "transportmode",
+    "unicast",
+    "videocodec",
+];
+
 /// A text without the secrets that its URLs hold.
-pub(crate) fn mask(text: &str) -> String {
+pub fn mask(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -101,7 +124,30 @@ pub(crate) fn mask(text: &str) -> String {
         rest = after.get(..authority).and_then(|a| a.rfind('@')).map_or(after, |at| &after[at + 1..]);
     }
     out.push_str(rest);
+    let out = if text.contains("://") { plain_parameters(&out) } else { out };
     SECRET_PARAMETERS.iter().fold(out, |text, name| without_values(&text, name))
+}
+
+/// Replaces the values of all parameters (`?name=value&…`) but the plain ones.
+fn plain_parameters(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['?', '&']) {
+        let (before, after) = rest.split_at(at + 1);
+        out.push_str(before);
+        rest = after;
+        let name = after.find(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).unwrap_or(after.len());
+        let is_parameter = name > 0 && after[name..].starts_with('=');
+        if is_parameter && !PLAIN_PARAMETERS.contains(&after[..name].to_ascii_lowercase().as_str()) {
+            let value = &after[name + 1..];
+            let end = value.find(|c: char| c.is_whitespace() || "&\"'<>".contains(c)).unwrap_or(value.len());
+            out.push_str(&after[..=name]);
+            out.push_str(if end > 0 { "***" } else { "" });
+            rest = &value[end..];
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Replaces what follows `name` by stars, wherever it stands.
@@ -135,12 +181,13 @@ mod tests {
 
     #[test]
     fn no_secret_is_left_in_a_text() {
-        let text = "Failed: rtsp://admin:p@ss@10.0.0.2/live?user=a&password=geheim&x=1, see http://u:v@h \
+        let text = "Failed: rtsp://admin:p@ss@10.0.0.2/live?channel=2&loginuse=a&loginpas=geheim&subtype=1 see http://u:v@h \
                     or rtsp://h/user=a_password=abc/x";
         let shown = scrub(text, Some(&Credentials::new("admin", "p@ss")));
         assert_eq!(
             shown,
-            "Failed: rtsp://10.0.0.2/live?user=a&password=***&x=1, see http://h or rtsp://h/user=a_password=***/x"
+            "Failed: rtsp://10.0.0.2/live?channel=2&loginuse=***&loginpas=***&subtype=1 see http://h \
+             or rtsp://h/user=a_password=***/x"
         );
         assert_eq!(scrub("the word swordfish", Some(&Credentials::new("x", "swordfish"))), "the word ***");
         assert_eq!(format!("{:?}", Credentials::new("admin", "p")), "Credentials(hidden)");

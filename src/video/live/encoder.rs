@@ -15,7 +15,7 @@ use super::clock;
 use super::feed::put_away;
 use crate::sync::lock;
 use crate::video::bus::Heard;
-use crate::video::description::{self, Description, fill, named};
+use crate::video::description::{self, Description, LiveEncoderRow, fill, named};
 use crate::video::error::{Result, VideoError};
 use crate::video::frame::{Frame, FrameFormat, clock_time, duration};
 
@@ -37,6 +37,31 @@ pub struct EncoderOptions {
 }
 
 impl EncoderOptions {
+    /// Whether the encoder is there.
+    ///
+    /// # Errors
+    /// Of kind `Usage`: it is not known, or its plugin is not installed.
+    pub fn check(&self) -> Result<()> {
+        crate::video::init()?;
+        self.row().map(drop)
+    }
+
+    fn row(&self) -> Result<&LiveEncoderRow> {
+        let rows = &self.description.live.encoders;
+        let name = self.encoder.as_deref().unwrap_or("x264");
+        let row = rows.get(name).ok_or_else(|| {
+            let names: Vec<&str> = rows.keys().map(String::as_str).collect();
+            VideoError::usage(format!("there is no live encoder {name}"), format!("choose one of {}", names.join(", ")))
+        })?;
+        if gst::ElementFactory::find(&row.element).is_none() {
+            return Err(VideoError::usage(
+                format!("the GStreamer element {} is not installed", row.element),
+                format!("install {}, or choose another --encoder", row.package),
+            ));
+        }
+        Ok(row)
+    }
+
     /// x264 at its default quality, a key frame every two seconds, the built-in description.
     ///
     /// # Errors
@@ -165,6 +190,10 @@ impl LiveEncoder {
         if self.frames.current_level_buffers() >= self.frames.max_buffers().max(1) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return false;
+        }
+        if self.frames.current_level_buffers() == 0 {
+            // It may have rested for hours, which is no stall.
+            self.moved.store(nanos(clock::now()), Ordering::Relaxed);
         }
         self.prepare(&frame);
         lock(&self.under_way).pushed(frame.pts());
@@ -296,17 +325,7 @@ fn packet(sample: &gst::Sample) -> Option<Packet> {
 
 fn launch_text(format: &FrameFormat, options: &EncoderOptions) -> Result<String> {
     let live = &options.description.live;
-    let name = options.encoder.as_deref().unwrap_or("x264");
-    let row = live.encoders.get(name).ok_or_else(|| {
-        let names: Vec<&str> = live.encoders.keys().map(String::as_str).collect();
-        VideoError::usage(format!("there is no live encoder {name}"), format!("choose one of {}", names.join(", ")))
-    })?;
-    if gst::ElementFactory::find(&row.element).is_none() {
-        return Err(VideoError::usage(
-            format!("the GStreamer element {} is not installed", row.element),
-            format!("install {}", row.package),
-        ));
-    }
+    let row = options.row()?;
     let (odd_right, odd_bottom) = (format.width() % 2, format.height() % 2);
     let odd = match odd_right + odd_bottom {
         0 => String::new(),

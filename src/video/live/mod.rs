@@ -30,6 +30,7 @@ pub use broadcast::{Broadcast, Packet, Subscription};
 pub use camera::{Camera, CameraFormat, cameras, first_camera};
 pub use clock::now;
 pub use credentials::Credentials;
+pub use credentials::mask;
 pub use encoder::{EncoderOptions, LiveEncoder};
 pub use feed::OutputHealth;
 pub use jpeg::{Jpeg, Jpegs};

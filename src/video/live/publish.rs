@@ -382,10 +382,12 @@ fn stream_of(mounts: &Mounts, context: &gst_rtsp_server::RTSPContext) -> Option<
     let asked = context.uri()?.decode_path_components();
     let mounts = lock(mounts);
     // Requests name the stream itself or something below it (`/cam/stream=0`).
-    let found = mounts.iter().find(|(path, _)| {
+    let names = |(path, _): &(&String, &Broadcast)| {
         let mut asked = asked.iter().filter(|part| !part.is_empty());
         path.split('/').filter(|part| !part.is_empty()).all(|part| asked.next().is_some_and(|a| a == part))
-    });
+    };
+    // `/cam` is not meant where there is a `/cam/garden`.
+    let found = mounts.iter().filter(names).max_by_key(|(path, _)| path.len());
     found.map(|(_, broadcast)| broadcast.clone())
 }
 

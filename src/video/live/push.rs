@@ -10,10 +10,11 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use url::Url;
 
+use super::address::{Address, Kind, Place};
 use super::broadcast::Broadcast;
 use super::clock;
+use super::credentials::Credentials;
 use super::feed::{Feed, OutputHealth, Worker, put_away};
-use super::publish::credentials;
 use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
@@ -77,32 +78,27 @@ impl Pusher {
     /// there is not an error: [`health`](Self::health) tells of it.
     pub fn start(url: &str, broadcast: &Broadcast, options: PushOptions) -> Result<Self> {
         crate::video::init()?;
-        let wrong = |why: String| {
-            VideoError::usage(
-                format!("the stream cannot be pushed there: {why}"),
+        // It is shown without its secrets.
+        let address: Address = url.parse()?;
+        let Place::Url(Kind::Rtsp, target) = address.place() else {
+            return Err(VideoError::usage(
+                format!("the stream cannot be pushed to {address}"),
                 "write rtsp://[user:password@]host:port/name",
-            )
+            ));
         };
-        // The text itself is never shown: it may hold a password.
-        let mut target = Url::parse(url).map_err(|e| wrong(format!("the address is not understood ({e})")))?;
-        if !matches!(target.scheme(), "rtsp" | "rtsps") || target.host().is_none() {
-            return Err(wrong(format!("{}:// is not rtsp://host", target.scheme())));
-        }
         if gst::ElementFactory::find("rtspclientsink").is_none() {
             return Err(VideoError::usage(
                 "the GStreamer element rtspclientsink is not installed",
                 "install gstreamer1.0-rtsp",
             ));
         }
-        let login = credentials(&target);
-        let _ = target.set_username("");
-        let _ = target.set_password(None);
         let health = Arc::new(Mutex::new(OutputHealth::Starting));
         let failures = Arc::default();
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let work = Work {
-            url: target.to_string(),
-            login,
+            target: target.clone(),
+            shown: address.to_string(),
+            login: address.credentials().cloned(),
             broadcast: broadcast.clone(),
             options,
             health: Arc::clone(&health),
@@ -112,7 +108,7 @@ impl Pusher {
         let worker = Worker::start("push", stop, move || work.run()).map_err(|e| {
             VideoError::run("no thread for the pushed stream can be started", "close other programs").because(e)
         })?;
-        Ok(Self { url: target.to_string(), health, failures, worker })
+        Ok(Self { url: address.to_string(), health, failures, worker })
     }
 
     /// How it fares.
@@ -141,8 +137,10 @@ impl Drop for Pusher {
 
 /// The pusher, seen from its own thread.
 struct Work {
-    url: String,
-    login: Option<(String, String)>,
+    target: Url,
+    /// The same without secrets.
+    shown: String,
+    login: Option<Credentials>,
     broadcast: Broadcast,
     options: PushOptions,
     health: Arc<Mutex<OutputHealth>>,
@@ -156,7 +154,7 @@ impl Work {
         loop {
             let begun = Instant::now();
             let Err(why) = self.connect() else { return };
-            tracing::warn!(url = %self.url, "not pushing: {why}");
+            tracing::warn!(url = %self.shown, "not pushing: {why}");
             let was_up = matches!(*self.health(), OutputHealth::Up { .. });
             self.health().down(why);
             self.failures.fetch_add(1, Ordering::Relaxed);
@@ -238,11 +236,11 @@ impl Connection {
         let pipeline = description::pipeline(&format!("{} ! {}", text.packets, text.push))?;
         clock::join(&pipeline);
         let target: gst::Element = named(&pipeline, "target")?;
-        target.set_property("location", &work.url);
+        target.set_property("location", work.target.as_str());
         target.set_property_from_str("protocols", if work.options.udp { "udp" } else { "tcp" });
-        if let Some((user, password)) = &work.login {
-            target.set_property("user-id", user);
-            target.set_property("user-pw", password);
+        if let Some(login) = &work.login {
+            target.set_property("user-id", login.user());
+            target.set_property("user-pw", login.password());
         }
         let packets: gst_app::AppSrc = named(&pipeline, "packets")?;
         let bus =

@@ -73,10 +73,10 @@ impl Reason {
         TEXTS.iter().find(|(reason, ..)| *reason == self).map_or(("other", "it is away"), |(_, l, w)| (l, w))
     }
 
-    /// The longest pause before the next attempt, where it is not the usual one: cameras lock out
+    /// The first and the longest pause before the next attempts, where they are not the usual ones: cameras lock out
     /// whoever tries a wrong password too often.
-    pub(super) fn longest_pause(self) -> Option<Duration> {
-        (self == Self::Unauthorised).then_some(Duration::from_secs(30))
+    pub(super) fn pauses(self) -> Option<(Duration, Duration)> {
+        (self == Self::Unauthorised).then_some((Duration::from_secs(10), Duration::from_secs(300)))
     }
 }
 

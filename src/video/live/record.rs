@@ -240,8 +240,14 @@ impl Work {
             }
             let Some(packet) = self.next() else { continue };
             let length = current.as_ref().map(|segment| packet.pts().saturating_sub(segment.begin));
-            if packet.is_key() && length.is_none_or(|length| length >= self.options.segment) {
-                current.take().map_or(Ok(()), Segment::finish)?;
+            let due = length.is_none_or(|length| length >= self.options.segment);
+            if due && !packet.is_key() {
+                self.broadcast.want_key();
+            }
+            if packet.is_key() && due {
+                if let Some(segment) = current.take() {
+                    segment.finish_within(STALL)?;
+                }
                 let segment = self.begin(&packet)?;
                 self.tidy(Some(&segment));
                 current = Some(segment);
@@ -382,10 +388,14 @@ impl Segment {
         }
     }
 
-    /// Ends the file properly.
-    fn finish(mut self) -> std::result::Result<(), String> {
+    /// Ends the file properly, as the last one.
+    fn finish(self) -> std::result::Result<(), String> {
+        self.finish_within(CLOSE)
+    }
+
+    fn finish_within(mut self, limit: Duration) -> std::result::Result<(), String> {
         self.feed.end();
-        let until = Instant::now() + CLOSE;
+        let until = Instant::now() + limit;
         while !self.heard.eos && Instant::now() < until {
             self.heard.listen(&self.bus, gst::ClockTime::from_mseconds(20));
             self.check()?;

@@ -24,12 +24,11 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// The pause after so many failures in a row (from 1), where `most` may be another limit and
-    /// `chance` is between 0 and 1.
-    pub(super) fn pause(&self, failures: u32, most: Duration, chance: f64) -> Duration {
+    /// The pause after so many failures in a row (from 1); `chance` is between 0 and 1.
+    pub(super) fn pause(&self, failures: u32, chance: f64) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
         let taken = (self.jitter * chance).clamp(0.0, 1.0);
-        doubled.min(most).mul_f64(1.0 - taken)
+        doubled.min(self.most).mul_f64(1.0 - taken)
     }
 }
 
@@ -40,9 +39,9 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_the_longest() {
         let retry = Retry::default();
-        let pauses: Vec<_> = (1..=5).map(|n| retry.pause(n, retry.most, 0.0).as_millis()).collect();
+        let pauses: Vec<_> = (1..=5).map(|n| retry.pause(n, 0.0).as_millis()).collect();
         assert_eq!(pauses, [250, 500, 1000, 1000, 1000]);
-        assert_eq!(retry.pause(u32::MAX, Duration::from_secs(30), 0.0), Duration::from_secs(30));
-        assert_eq!(retry.pause(2, retry.most, 1.0), Duration::from_millis(350));
+        assert_eq!(retry.pause(u32::MAX, 0.0), Duration::from_secs(1));
+        assert_eq!(retry.pause(2, 1.0), Duration::from_millis(350));
     }
 }

@@ -1,6 +1,6 @@
 //! A source that never gives up: it connects, brings frames, and connects again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -19,6 +19,7 @@ use super::timeline::Timeline;
 use crate::sync::lock;
 use crate::video::description::Description;
 use crate::video::error::{Result, VideoError};
+use crate::video::file_source::{FileSource, SourceOptions};
 use crate::video::frame::{Colours, Frame, FrameFormat, duration};
 
 /// How RTP packets travel.
@@ -151,6 +152,8 @@ pub struct SourceCounters {
     /// Encoded bytes that came.
     pub bytes: u64,
     /// Failed attempts and lost connections, by reason.
+    pub failures: BTreeMap<Reason, u64>,
+    /// Connections that were lost after pictures had come, by reason.
     pub reconnects: BTreeMap<Reason, u64>,
 }
 
@@ -196,10 +199,11 @@ impl LiveSource {
     pub fn start(address: Address, options: LiveOptions) -> Result<Self> {
         crate::video::init()?;
         connection::check(&options, &address)?;
-        if let Place::File(path) = address.place()
-            && let Err(e) = std::fs::File::open(path)
-        {
-            return Err(VideoError::input(format!("{address} cannot be opened: {e}"), "check the path").because(e));
+        if let Place::File(path) = address.place() {
+            // Trying again would not make a video of it.
+            let look =
+                SourceOptions { copy_tracks: false, description: options.description.clone(), ..SourceOptions::new()? };
+            FileSource::open(path, &look)?;
         }
         let room = match options.keep {
             Keep::Newest => ROOM,
@@ -209,6 +213,7 @@ impl LiveSource {
         let (ask, asked) = bounded(1);
         let (alive, ended) = bounded::<()>(0);
         let health = Health::Connecting { since: SystemTime::now(), attempts: 0, last: None };
+        let paced = options.realtime || address.kind() != Kind::File;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 options: Arc::new(options),
@@ -224,10 +229,11 @@ impl LiveSource {
             out,
             oldest: frames.clone(),
             asked,
-            timeline: Timeline::new(LATEST),
+            timeline: if paced { Timeline::new(LATEST) } else { Timeline::free() },
             seen: None,
             seq: 0,
             closing: Vec::new(),
+            told: BTreeSet::new(),
         };
         thread::Builder::new()
             .name("live-source".into())
@@ -331,7 +337,10 @@ impl Shared {
     fn away(&self, failure: &Failure) {
         let mut state = self.state();
         let Failure { reason, said } = failure.clone();
-        *state.counters.reconnects.entry(reason).or_default() += 1;
+        *state.counters.failures.entry(reason).or_default() += 1;
+        if matches!(state.health, Health::Up { .. }) {
+            *state.counters.reconnects.entry(reason).or_default() += 1;
+        }
         state.health = match state.health {
             Health::Connecting { since, attempts, .. } => {
                 Health::Connecting { since, attempts: attempts + 1, last: Some((reason, said)) }
@@ -366,6 +375,8 @@ struct Supervisor {
     seq: u64,
     /// Connections that are still being closed.
     closing: Vec<Receiver<()>>,
+    /// Why it has been away since pictures came last, as far as it has been told.
+    told: BTreeSet<Reason>,
 }
 
 impl Supervisor {
@@ -387,8 +398,8 @@ impl Supervisor {
                         if begun.elapsed() > HELD + options.open_within { 1 } else { failures.saturating_add(1) };
                     self.log(&failure);
                     self.shared.away(&failure);
-                    let most = failure.reason.longest_pause().unwrap_or(options.retry.most);
-                    let pause = options.retry.pause(failures, most, random.f64());
+                    let (first, most) = failure.reason.pauses().unwrap_or((options.retry.first, options.retry.most));
+                    let pause = Retry { first, most, ..options.retry }.pause(failures, random.f64());
                     // Options that change end the pause as well.
                     if self.asked.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                         return;
@@ -399,16 +410,11 @@ impl Supervisor {
     }
 
     /// Says why a source is away, once for each reason and not for every attempt of a night.
-    fn log(&self, failure: &Failure) {
-        let known = match &self.shared.state().health {
-            Health::Connecting { last, .. } => last.as_ref().map(|(reason, _)| *reason),
-            Health::Away { reason, .. } => Some(*reason),
-            _ => None,
-        };
+    fn log(&mut self, failure: &Failure) {
         let (source, reason, said) = (&self.address, failure.reason.label(), &failure.said);
-        match known == Some(failure.reason) {
-            true => tracing::debug!(%source, reason, "{said}"),
-            false => tracing::warn!(%source, reason, "{said}"),
+        match self.told.insert(failure.reason) {
+            true => tracing::warn!(%source, reason, "{said}"),
+            false => tracing::debug!(%source, reason, "{said}"),
         }
     }
 
@@ -462,6 +468,9 @@ impl Supervisor {
             match connection.look() {
                 Event::Sample(sample) => {
                     last = Some(Instant::now());
+                    if !std::mem::take(&mut self.told).is_empty() {
+                        tracing::info!(source = %self.address, "pictures come again");
+                    }
                     if let Err(e) = self.take(&sample, connection, options) {
                         return End::Failed(Failure::new(Reason::Nonsense, e));
                     }

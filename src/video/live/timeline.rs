@@ -16,6 +16,8 @@ pub struct Timeline {
     anchor: Option<(Duration, Duration)>,
     last: Option<Duration>,
     anchored: u64,
+    /// Time is the source's own, however fast it comes.
+    free: bool,
 }
 
 /// Frames are this far apart at least: the coarsest clock of any container ticks in milliseconds.
@@ -25,7 +27,12 @@ impl Timeline {
     /// A timeline that believes the source while its frames come no later than `limit` after the
     /// time that they claim.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, anchor: None, last: None, anchored: 0 }
+        Self { limit, anchor: None, last: None, anchored: 0, free: false }
+    }
+
+    /// A timeline for a file that is read as fast as it can be: only its beginning is ours.
+    pub fn free() -> Self {
+        Self { free: true, ..Self::new(Duration::ZERO) }
     }
 
     /// The place of a frame with the running time `pts` that came at `arrival`.
@@ -40,6 +47,12 @@ impl Timeline {
     }
 
     fn believed(&mut self, pts: Duration, arrival: Duration) -> Duration {
+        if self.free {
+            // Behind what there was already, when a file begins again.
+            let begin = self.last.map_or(arrival, |last| last + LEAST_STEP);
+            let (theirs, ours) = *self.anchor.get_or_insert((pts, begin));
+            return (ours + pts).saturating_sub(theirs);
+        }
         let earliest = arrival.saturating_sub(self.limit);
         if let Some((theirs, ours)) = self.anchor
             && let Some(placed) = (ours + pts).checked_sub(theirs)
@@ -97,6 +110,16 @@ mod tests {
         assert_eq!(placed(&[(Some(9_000_000), 1000), (Some(3), 1040), (Some(43), 1080)]), [1000, 1040, 1080]);
         // A small step back is no jump: time waits until the source has caught up.
         assert_eq!(placed(&[(Some(100), 1000), (Some(50), 1040), (Some(140), 1080)]), [1000, 1001, 1040]);
+    }
+
+    #[test]
+    fn a_file_read_fast_keeps_its_own_time() {
+        let mut timeline = Timeline::free();
+        let mut place = |pts, at| timeline.place(Some(ms(pts)), ms(at)).as_millis();
+        assert_eq!([place(0, 100), place(40, 101), place(400, 102)], [100, 140, 500]);
+        timeline.restart();
+        let mut place = |pts, at| timeline.place(Some(ms(pts)), ms(at)).as_millis();
+        assert_eq!([place(0, 103), place(40, 104)], [501, 541], "after a repetition");
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn listen(pipeline: &gst::Pipeline, frames: &gst_app::AppSrc, life: &Arc<Life>, 
         if let Ok(gst_video::NavigationEvent::KeyPress { key, .. }) = gst_video::NavigationEvent::parse(event) {
             let _ = keys.try_send(key);
         }
-        gst::PadProbeReturn::Drop
+        gst::PadProbeReturn::Ok
     });
     let life = Arc::clone(life);
     pipeline.bus().ok_or_else(broken)?.set_sync_handler(move |_, message| {
@@ -151,7 +151,7 @@ fn listen(pipeline: &gst::Pipeline, frames: &gst_app::AppSrc, life: &Arc<Life>, 
             let first = !life.closed.swap(true, Ordering::Relaxed);
             // An open window has one thing that can be missing: itself, when it was closed.
             if first && !e.error().matches(gst::ResourceError::NotFound) {
-                tracing::warn!(error = %e.error(), debug = ?e.debug(), "the window cannot show pictures any more");
+                tracing::warn!(error = %e.error(), debug = ?e.debug(), "the window cannot show pictures");
             }
         }
         gst::BusSyncReply::Drop

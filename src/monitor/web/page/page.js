@@ -13,9 +13,10 @@ const COLOURS = ['--c0', '--c1', '--c2', '--c3', '--c4'];
 // The keys of the window (src/stream/live/controls.rs).
 const KEYS = {
   n: ['class', 'next'], ArrowRight: ['class', 'next'], p: ['class', 'previous'], ArrowLeft: ['class', 'previous'],
-  t: ['class', 'top1'], k: ['class', 'pin'], l: ['layer', 'next'], L: ['layer', 'previous'],
+  t: ['class', 'top1'], k: ['class', 'pin'],
+  l: ['layer', 'next'], j: ['layer', 'previous'], d: ['layer', 'default'],
   '+': ['opacity', 'up'], '=': ['opacity', 'up'], ArrowUp: ['opacity', 'up'], '-': ['opacity', 'down'], ArrowDown: ['opacity', 'down'],
-  s: ['style', 'next'], c: ['colormap', 'next'], C: ['colormap', 'previous'], m: ['normalize', 'next'],
+  s: ['style', 'next'], c: ['colormap', 'next'], x: ['colormap', 'previous'], m: ['normalize', 'next'],
   b: ['label', 'toggle'], ' ': ['pause', 'toggle'], '?': ['help', 'toggle'], h: ['help', 'toggle'],
 };
 
