@@ -7,11 +7,14 @@ mod rtsp;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gradcast::video::live::{Address, Credentials, Health, Keep, LiveOptions, LiveSource, Reason, Transport, now};
+use gradcast::video::live::{
+    Address, Broadcast, Credentials, EncoderOptions, Health, Keep, LiveEncoder, LiveOptions, LiveSource, Reason,
+    RtspServer, Transport, now,
+};
 use gradcast::video::{Description, ErrorKind, Frame, PixelFormat};
 use rtsp::{H264, H265, MJPEG, Rtsp, Serving, clip, free_port, within};
 
@@ -342,6 +345,69 @@ fn passwords_right_and_wrong() {
             stop(wrong);
         }
     }
+}
+
+/// Cameras lock accounts after a handful of wrong passwords.
+#[test]
+fn a_wrong_password_is_tried_once_and_not_again_soon() {
+    let tried = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&tried);
+    let (port, _) = answering(move |stream, _| {
+        // The first request has been read; the others follow on the same connection.
+        let mut request = [0; 4096];
+        for sequence in 1.. {
+            let answer = format!(
+                "RTSP/1.0 401 Unauthorized\r\nCSeq: {sequence}\r\n\
+                 WWW-Authenticate: Digest realm=\"camera\", nonce=\"0123456789abcdef\"\r\n\r\n"
+            );
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+            match stream.read(&mut request) {
+                Ok(n) if n > 0 => {
+                    let tries = String::from_utf8_lossy(&request[..n]).matches("Authorization: Digest").count();
+                    counted.fetch_add(tries as u64, Ordering::Relaxed);
+                }
+                _ => return,
+            }
+        }
+    });
+    let source = start(&format!("rtsp://admin:catfish@127.0.0.1:{port}/x"), options());
+    fails_for(&source, Reason::Unauthorised, SOON);
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(tried.load(Ordering::Relaxed), 1);
+    stop(source);
+}
+
+/// What has a meaning in addresses may be in a password too.
+#[test]
+fn a_password_of_any_characters() {
+    let broadcast = Broadcast::new();
+    let place = format!("127.0.0.1:{}/cam", free_port());
+    let login = "gardener%40home:p%40ss%2Fw%C3%B6rd%3A%20%23%3F%25";
+    let url = format!("rtsp://{login}@{place}");
+    let _mount = RtspServer::mount(&url, &broadcast, &Description::built_in().unwrap()).unwrap();
+    let test = start("test", LiveOptions { size: Some((320, 180)), ..LiveOptions::new().unwrap() });
+    let format = test.settle().unwrap();
+    let encoder = LiveEncoder::start_into(&broadcast, &format, &EncoderOptions::new().unwrap()).unwrap();
+    let stopping = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stopping);
+    let feeding = thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            if let Ok(frame) = test.frames().recv_timeout(Duration::from_millis(100)) {
+                encoder.push(frame);
+            }
+        }
+    });
+    let source = start(&url, options());
+    frames(&source, 5);
+    let apart = Credentials::new("gardener@home", "p@ss/wörd: #?%");
+    let apart = start(&format!("rtsp://{place}"), LiveOptions { credentials: Some(apart), ..options() });
+    frames(&apart, 5);
+    stopping.store(true, Ordering::Relaxed);
+    feeding.join().unwrap();
+    stop(source);
+    stop(apart);
 }
 
 #[test]

@@ -102,3 +102,22 @@ fn the_configuration_is_read_again_while_streams_go_on() {
     assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("urll") && said.contains("cameras.toml"), "{said}");
 }
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cameras.toml");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    write(&path, port, &[("a", "first")]);
+    // As a disk that recordings have filled.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let child = gradcast().arg("watch").arg(&path).stderr(Stdio::from(full)).spawn().unwrap();
+    let mut watch = Watch { child, base: format!("http://127.0.0.1:{port}") };
+    watch.wait_for(&["a"]);
+    std::fs::write(&path, "[streams.a]\nurll = \"test\"\n").unwrap();
+    watch.signal(libc::SIGHUP);
+    std::thread::sleep(Duration::from_secs(1));
+    watch.wait_for(&["a"]);
+    watch.signal(libc::SIGTERM);
+    assert_eq!(watch.child.wait().unwrap().code(), Some(130));
+}

@@ -410,6 +410,10 @@ fn programs_get_what_they_ask_for_and_strangers_do_not() {
     assert_eq!(stage.0[0].shared.heard.lock().unwrap().len(), 1);
     assert_eq!(get(controls).0, 405);
     assert_eq!(post(controls, "\r\nContent-Type: text/plain", word), 415);
+    for (control, value, word) in [("opacity", "0.25", "0.25"), ("class", "2", "2"), ("label", "false", "off")] {
+        assert_eq!(post(controls, kind, &format!(r#"{{"control":"{control}","value":{value}}}"#)), 200);
+        assert!(stage.0[0].shared.heard.lock().unwrap().iter().any(|(_, heard)| heard == word), "{word}");
+    }
     assert_eq!(post(controls, kind, r#"{"control":"class","value":"hexagon"}"#), 422);
     assert_eq!(post(controls, kind, r#"{"control":"shell","value":"rm"}"#), 422);
     assert_eq!(post(controls, kind, &format!(r#"{{"control":"class","value":"{}"}}"#, "x".repeat(100_000))), 413);
@@ -419,7 +423,7 @@ fn programs_get_what_they_ask_for_and_strangers_do_not() {
     assert_eq!(ask(at, "GET /api/streams HTTP/1.1\r\nHost: evil.example", "").0, 403, "a name turned to this machine");
     assert_eq!(post("/api/streams/front%20door/snapshot", "", ""), 201);
     assert_eq!(post("/api/reload", "", ""), 200);
-    assert_eq!(stage.0[0].shared.heard.lock().unwrap().len(), 2);
+    assert_eq!(stage.0[0].shared.heard.lock().unwrap().len(), 5);
 
     // Offers that are none.
     let whep = "/whep/front%20door";

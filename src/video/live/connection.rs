@@ -290,9 +290,11 @@ impl Plan {
         if let Some(credentials) = self.credentials() {
             // rtspsrc tries those of an address once, but those of its properties eight times, and cameras lock
             // accounts for less.
+            // A % of their own is all that `Url` would not encode.
+            let plain = |text: &str| text.replace('%', "%25");
             let in_address = url.scheme().starts_with("rtsp")
-                && url.set_username(credentials.user()).is_ok()
-                && url.set_password(Some(credentials.password())).is_ok();
+                && url.set_username(&plain(credentials.user())).is_ok()
+                && url.set_password(Some(&plain(credentials.password()))).is_ok();
             if !in_address {
                 set(input, "user-id", credentials.user());
                 set(input, "user-pw", credentials.password());

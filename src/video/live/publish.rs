@@ -282,10 +282,12 @@ impl Running {
                     ));
                 }
                 self.logins.insert(user.clone(), password.clone());
-                let token = gst_rtsp_server::RTSPToken::builder().field("media.factory.role", user.as_str()).build();
+                // GStreamer's names have letters and digits; people's have anything.
+                let role: String = user.bytes().fold("user".into(), |name, byte| format!("{name}-{byte:x}"));
+                let token = gst_rtsp_server::RTSPToken::builder().field("media.factory.role", role.as_str()).build();
                 auth.add_basic(&gst_rtsp_server::RTSPAuth::make_basic(user, password), &token);
                 auth.add_digest(user, password, &token);
-                let role = gst::Structure::builder(user.as_str())
+                let role = gst::Structure::builder(role.as_str())
                     .field("media.factory.access", true)
                     .field("media.factory.construct", true)
                     .build();
