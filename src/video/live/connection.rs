@@ -5,7 +5,6 @@
 //! it can let go of a connection at any moment, and the thread ends when it can.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
@@ -21,6 +20,7 @@ use url::Url;
 use super::address::{Address, Kind, Place};
 use super::camera;
 use super::credentials::{Credentials, scrub};
+use super::knock::knock;
 use super::reason::{self, Failure, Reason};
 use super::source::{LiveOptions, Transport};
 use crate::video::description::{self, LiveSourceText, fill, named};
@@ -33,10 +33,6 @@ const TEST_CLIP: &[u8] = include_bytes!("../../../samples/shapes.mp4");
 
 /// How long one look takes; everything else is noticed after it.
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(25);
-
-/// How long a host that is there takes to accept a connection. A knock is a first packet and, should
-/// it be lost, the one sent again after a second.
-const REACH: Duration = Duration::from_secs(2);
 
 /// A connection, from the first knock on.
 pub(super) struct Connection {
@@ -204,29 +200,12 @@ impl Plan {
         }
     }
 
-    /// Is anybody there? GStreamer would not say why a connection failed; and a pipeline is not built
-    /// every second of a night in which the camera is off.
+    /// A pipeline is not built every second of a night in which the camera is off.
     fn knock(&self) -> std::result::Result<(), Failure> {
-        let Place::Url(_, url) = self.address.place() else {
-            return Ok(());
-        };
-        let (host, port) = (url.host_str().unwrap_or_default(), port_of(url));
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = (bare, port)
-            .to_socket_addrs()
-            .map_err(|_| Failure::new(Reason::Network, format!("the name {host} cannot be resolved")))?;
-        let mut failed = None;
-        for at in found.take(4) {
-            match TcpStream::connect_timeout(&at, REACH) {
-                Ok(_) => return Ok(()),
-                Err(e) => failed = Some(e),
-            }
+        match self.address.place() {
+            Place::Url(_, url) => knock(url),
+            _ => Ok(()),
         }
-        let (reason, said) = match failed {
-            Some(e) => (reason::of_system(&e), format!("{host}:{port}: {e}")),
-            None => (Reason::Network, format!("{host} has no address")),
-        };
-        Err(Failure::new(reason, said))
     }
 
     fn build(&self) -> std::result::Result<Parts, Failure> {
@@ -460,12 +439,6 @@ fn play_from_start(pipeline: &gst::Pipeline, flags: gst::SeekFlags) {
         // It is opened anew at its end instead.
         tracing::debug!("the source cannot be played over and over in one go: {e}");
     }
-}
-
-fn port_of(url: &Url) -> u16 {
-    const PORTS: [(&str, u16); 4] = [("rtsp", 554), ("rtsps", 322), ("http", 80), ("https", 443)];
-    let usual = PORTS.iter().find(|(scheme, _)| *scheme == url.scheme()).map(|(_, port)| *port);
-    url.port().or(usual).unwrap_or(554)
 }
 
 fn has(element: &gst::Element, property: &str) -> bool {

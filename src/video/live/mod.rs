@@ -15,6 +15,7 @@ pub(crate) mod credentials;
 mod encoder;
 mod feed;
 mod jpeg;
+mod knock;
 mod publish;
 mod push;
 mod reason;

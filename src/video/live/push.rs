@@ -15,6 +15,7 @@ use super::broadcast::Broadcast;
 use super::clock;
 use super::credentials::Credentials;
 use super::feed::{Feed, OutputHealth, Worker, put_away};
+use super::knock::knock;
 use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
@@ -151,13 +152,21 @@ struct Work {
 impl Work {
     fn run(self) {
         let mut pause = self.options.first_pause;
+        let mut told = String::new();
         loop {
             let begun = Instant::now();
             let Err(why) = self.connect() else { return };
-            tracing::warn!(url = %self.shown, "not pushing: {why}");
+            // Once, and not for every attempt of a night.
+            if told != why {
+                tracing::warn!(url = %self.shown, "not pushing: {why}");
+                told.clone_from(&why);
+            }
             let was_up = matches!(*self.health(), OutputHealth::Up { .. });
             self.health().down(why);
             self.failures.fetch_add(1, Ordering::Relaxed);
+            if was_up {
+                told.clear();
+            }
             if was_up && begun.elapsed() >= LASTED {
                 pause = self.options.first_pause;
             }
@@ -192,6 +201,7 @@ impl Work {
             }
             next = subscription.next(POLL);
         }
+        knock(&self.target).map_err(|failure| failure.said)?;
         let mut connection = Connection::open(self).map_err(|e| format!("{e}; {}", e.hint()))?;
         let mut moved = Instant::now();
         loop {
