@@ -347,6 +347,25 @@ fn passwords_right_and_wrong() {
     }
 }
 
+/// Pictures that are sent out of order are not late.
+#[test]
+fn b_frames_all_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let encode = "x264enc bframes=3 b-adapt=false key-int-max=50 speed-preset=ultrafast bitrate=2000 ! h264parse";
+    let server = Rtsp::serve(&clip(folder.path(), "b.mkv", (640, 480), 25, encode));
+    let source = start(&server.url(), LiveOptions { keep: Keep::All(16), ..options() });
+    frames(&source, 5);
+    let (begun, before) = (Instant::now(), source.counters().received);
+    while begun.elapsed() < Duration::from_secs(6) {
+        let _ = source.frames().recv_timeout(Duration::from_millis(100));
+    }
+    let received = source.counters().received - before;
+    println!("{received} of 150");
+    assert!((142..=160).contains(&received), "{received} of 150 frames");
+    assert_eq!((source.counters().damaged, source.counters().dropped), (0, 0));
+    stop(source);
+}
+
 /// Cameras lock accounts after a handful of wrong passwords.
 #[test]
 fn a_wrong_password_is_tried_once_and_not_again_soon() {

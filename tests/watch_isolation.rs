@@ -109,3 +109,27 @@ fn a_stream_that_does_not_start_is_said_and_tried_again() {
     assert!(!stream.is_stopping() && !stream.has_ended());
     monitor.stop();
 }
+
+/// A pipe that nobody reads stands for a disk that hangs.
+#[test]
+fn events_that_cannot_be_written_hold_up_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("events.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Opened, so that the program can open it, but never read.
+    let _held = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let config =
+        format!("[models.m]\ndevice = \"cpu\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\nevents = {pipe:?}\n");
+    let monitor = common::monitor(&config, folder.path());
+    let stream = monitor.stream("a").unwrap();
+    // Some hundred events fill the pipe and what may wait in front of it.
+    assert!(within(Duration::from_secs(60), || stream.status().trouble.is_some()).is_some());
+    println!("{:?} after {} frames", stream.status().trouble, stream.status().frames_out);
+    let before = stream.status().frames_out;
+    std::thread::sleep(Duration::from_secs(2));
+    let frames = stream.status().frames_out - before;
+    assert!(frames > 20 && stream.status().state == State::Live, "{frames} frames in two seconds");
+    let begun = Instant::now();
+    monitor.stop();
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}

@@ -10,6 +10,9 @@ const FILTER: &str = "warn,ort=error";
 /// The same for a service: also what it does in the regular course of things.
 pub const SERVICE_FILTER: &str = "warn,gradcast=info,ort=error";
 
+/// The same for one live stream: also how its source and its recording fare.
+pub const LIVE_FILTER: &str = "warn,gradcast::video::live=info,ort=error";
+
 /// Begins to log, once. `filter` is in the words of `RUST_LOG`, which goes before it.
 pub fn start(format: LogFormat, filter: Option<&str>) {
     let filter = EnvFilter::try_from_default_env()

@@ -77,8 +77,9 @@ enum Command {
 pub fn run() -> ExitCode {
     let given = Cli::command().try_get_matches().unwrap_or_else(|e| without_secrets(e).exit());
     let cli = Cli::from_arg_matches(&given).unwrap_or_else(|e| e.exit());
+    let filter = matches!(cli.command, Command::Live(_)).then_some(logging::LIVE_FILTER);
     if !matches!(cli.command, Command::Watch(_)) {
-        logging::start(cli.log_format.unwrap_or_default(), None);
+        logging::start(cli.log_format.unwrap_or_default(), filter);
     }
     let outcome = match cli.command {
         Command::Annotate(args) => annotate::run(&args),

@@ -274,6 +274,7 @@ impl Encoded {
 impl Output for Encoded {
     fn push(&mut self, frame: &Frame) {
         if self.broadcast.subscribers() == 0 {
+            self.pace = Behind::default();
             return self.broadcast.rest();
         }
         self.format = Arc::clone(frame.format());
@@ -332,9 +333,7 @@ impl Behind {
     }
 
     fn trouble(&self) -> Option<String> {
-        let percent = (self.share * 100.0).round();
-        (self.share > Self::MUCH).then(|| {
-            format!("the encoder is behind and drops {percent} % of the frames: choose a smaller --size or a lower --quality")
-        })
+        let said = "the encoder is behind and drops frames: choose a smaller --size or a lower --quality";
+        (self.share > Self::MUCH).then(|| said.to_owned())
     }
 }

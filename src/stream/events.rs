@@ -77,6 +77,16 @@ impl<'a> MapEvent<'a> {
     }
 }
 
+impl FrameEvent<'_> {
+    /// The event as one line of JSON.
+    pub(super) fn line(&self) -> Vec<u8> {
+        // Numbers and texts: nothing in it that JSON has no words for.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+}
+
 /// Decimals that mean something; the rest only fills disks.
 fn round(value: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
@@ -118,8 +128,15 @@ impl EventLog {
     /// # Errors
     /// [`StreamError::Events`] where it cannot be written.
     pub fn write(&mut self, event: &FrameEvent) -> Result<(), StreamError> {
-        let line = serde_json::to_writer(&mut self.out, event).map_err(std::io::Error::from);
-        line.and_then(|()| self.out.write_all(b"\n")).map_err(|source| self.failed(source))
+        self.write_line(&event.line())
+    }
+
+    /// Appends a line that is one already.
+    ///
+    /// # Errors
+    /// [`StreamError::Events`] where it cannot be written.
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), StreamError> {
+        self.out.write_all(line).map_err(|source| self.failed(source))
     }
 
     /// Writes what is still buffered.

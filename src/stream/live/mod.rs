@@ -7,6 +7,7 @@
 //! ```
 
 mod controls;
+mod event_feed;
 mod explainer;
 mod handle;
 mod meters;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::controls::{HELP, Wishes};
+use super::event_feed::EventFeed;
 use super::explainer::{Explained, Explainer};
 use super::handle::{LiveHandle, Part, State};
 use super::meters::{Meters, since};
@@ -142,6 +143,8 @@ const STALE_MAP: Duration = Duration::from_secs(5);
 const MODEL_RETRY: Duration = Duration::from_secs(5);
 /// Frames that may wait for their maps at the pace `every`.
 const HELD: usize = 8;
+/// How long a frame at the pace `every` waits for its event to be taken.
+const EVENT_PATIENCE: Duration = Duration::from_secs(1);
 /// The least time between two frames that go out.
 const STEP: Duration = Duration::from_millis(1);
 const TOP: usize = 5;
@@ -170,6 +173,7 @@ struct Loop {
     model_retry: Option<Instant>,
     /// A model is being started.
     starting: bool,
+    events: Option<EventFeed>,
     /// Models that are being let go.
     retired: Vec<JoinHandle<()>>,
     newest: Option<Explained>,
@@ -212,6 +216,7 @@ impl Loop {
             asked_layer: None,
             model_retry: None,
             starting: false,
+            events: None,
             retired: Vec::new(),
             newest: None,
             held: VecDeque::new(),
@@ -228,6 +233,7 @@ impl Loop {
     }
 
     fn run(mut self) -> Result<(), StreamError> {
+        self.events = self.settings.events.take().map(EventFeed::start).transpose()?;
         let outcome = self.turn();
         let outputs = self.outputs.take().unwrap_or_default();
         // All at once: the slowest one decides how long the end takes.
@@ -240,8 +246,8 @@ impl Loop {
         for thread in self.retired {
             let _ = thread.join();
         }
-        if let Some(events) = self.settings.events.take() {
-            events.finish()?;
+        if let Some(events) = self.events {
+            events.finish();
         }
         outcome
     }
@@ -395,10 +401,10 @@ impl Loop {
 
         let layer = self.explainer.model();
         let predicted = explained.map_or_else(Vec::new, |e| predictions(&e.explanation.top(TOP), &layer.labels));
-        if let Some(events) = &mut self.settings.events {
+        if let Some(events) = &self.events {
             let method = layer.method().to_string();
             let ns = |d: Duration| u64::try_from(d.as_nanos()).ok();
-            let told = events.write(&FrameEvent {
+            let event = FrameEvent {
                 stream: &self.settings.name,
                 frame: self.out_seq,
                 time: Some(humantime::format_rfc3339_millis(SystemTime::now()).to_string()),
@@ -410,9 +416,10 @@ impl Loop {
                     .zip(&stats)
                     .map(|(map, stats)| MapEvent::new(map.class, layer.layer(), &method, stats))
                     .collect(),
-            });
-            // A full disk does not stop a live stream.
-            self.trouble(Part::Events, told.err().map(|e| e.to_string()));
+            };
+            // A full disk does not stop a live stream; a file that is read for its events can wait for them.
+            let patience = if self.settings.pace == Pace::Every { EVENT_PATIENCE } else { Duration::ZERO };
+            self.trouble(Part::Events, events.write(&event, patience));
         }
         {
             let mut now = lock(&self.handle.0.now);

@@ -485,8 +485,13 @@ fn files_of(dir: &Path, stream: &str) -> std::io::Result<Vec<Recorded>> {
     Ok(files)
 }
 
+/// Clocks differ by less.
+const AHEAD: Duration = Duration::from_secs(60);
+
 /// Which files go, the oldest first, and why. The newest always stays.
-fn too_many(files: Vec<Recorded>, options: &RecordOptions, now: SystemTime) -> Vec<(PathBuf, &'static str)> {
+fn too_many(mut files: Vec<Recorded>, options: &RecordOptions, now: SystemTime) -> Vec<(PathBuf, &'static str)> {
+    // Written while the clock was ahead: they would be the newest for ever.
+    files.sort_by_key(|file| file.ended <= now + AHEAD);
     let mut bytes: u64 = files.iter().map(|f| f.bytes).sum();
     let mut gone = Vec::new();
     let newest = files.len().saturating_sub(1);
@@ -559,5 +564,11 @@ mod tests {
         assert_eq!(gone(&options), ["1", "2"]);
         options.keep_bytes = Some(0);
         assert_eq!(gone(&options), ["1", "2", "3"]);
+
+        let ahead = Recorded { ended: now + Duration::from_secs(86_400), ..file(5, 0) };
+        let options = RecordOptions { keep_bytes: Some(20), ..RecordOptions::new(".").unwrap() };
+        let gone = too_many(vec![file(3, 10), file(4, 0), ahead], &options, now);
+        assert_eq!(gone.len(), 1, "{gone:?}");
+        assert_eq!(gone[0].0, PathBuf::from("5"), "what comes from the future is not the newest");
     }
 }
