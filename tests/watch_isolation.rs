@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gradcast::monitor::config::Config;
-use gradcast::monitor::{Monitor, OpenExtra};
+use gradcast::monitor::{Monitor, OpenExtra, Workshop};
 use gradcast::stream::live::{Output, State};
-use gradcast::video::{Frame, FrameFormat};
+use gradcast::video::live::EncoderOptions;
+use gradcast::video::{Description, Frame, FrameFormat};
 use rtsp::{free_port, within};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -132,4 +133,30 @@ fn events_that_cannot_be_written_hold_up_no_picture() {
     let begun = Instant::now();
     monitor.stop();
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_encoder_that_fails_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("failing.toml");
+    let launch = "videoconvert ! video/x-raw,format=I420 ! identity error-after=20 ! x264enc name=encoder tune=zerolatency \
+                  speed-preset=ultrafast key-int-max={gop} ! video/x-h264,profile=constrained-baseline";
+    std::fs::write(&rows, format!("[live.encoders.x264]\nlaunch = '{launch}'\n")).unwrap();
+    let description = Description::load(&rows).unwrap();
+    let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new().unwrap() };
+    let workshop = Workshop { description, encoder, snapshots: folder.path().into() };
+    let config = "[models.m]\ndevice = \"cpu\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n";
+    let config = Config::parse(config, "test.toml", folder.path()).unwrap();
+    let monitor = Monitor::start(config, workshop, None).unwrap();
+    let stream = monitor.stream("a").unwrap();
+    let packets = stream.broadcast().subscribe(64);
+    assert!(packets.next(SOON).is_some());
+    assert!(within(SOON, || stream.status().trouble.is_some_and(|t| t.contains("encoder failed"))).is_some());
+    while packets.next(Duration::from_millis(200)).is_some() {}
+    let shown = stream.status().frames_out;
+    let again = packets.next(SOON).expect("packets come again");
+    assert!(again.is_key());
+    assert!(stream.status().frames_out > shown + 30, "the video went on meanwhile");
+    assert!(within(SOON, || stream.status().trouble.is_none()).is_some(), "and the trouble is over");
+    monitor.stop();
 }
