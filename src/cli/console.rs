@@ -73,7 +73,7 @@ impl Console for Board {
     }
 }
 
-/// Serves the console where the configuration asks for one, and says where.
+/// Serves the console where the configuration asks for one.
 ///
 /// # Errors
 /// Where it cannot be served there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::monitor::config::{CredentialsFrom, Link, RecordConfig, StreamConfig};
-use crate::stream::live::{Live, LiveHandle, LiveSettings, Meters, ModelError, Models, Output, Pace, file_name};
+use crate::stream::live::{Live, LiveHandle, LiveSettings, Meters, ModelError, Models, Output, Pace};
 use crate::stream::{EventLog, StreamError};
 use crate::video::live::{
     Address, Broadcast, Credentials, EncoderOptions, Jpegs, Keep, LiveEncoder, LiveOptions, LiveSource, Mount,
@@ -159,7 +159,7 @@ impl Outlets {
             let RecordConfig { segment, keep, keep_bytes, .. } = *record;
             let description = description.clone();
             let options = RecordOptions { segment, keep, keep_bytes, description, ..RecordOptions::new(&record.dir)? };
-            Recorder::start(&file_name(name), broadcast, options)
+            Recorder::start(name, broadcast, options)
         };
         Ok(Self {
             mounts: config.publish.iter().map(mount).collect::<Result<_, _>>()?,

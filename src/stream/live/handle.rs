@@ -15,7 +15,7 @@ use super::models::{Models, Running};
 use super::run::LiveSettings;
 use crate::stream::events::PredictionEvent;
 use crate::sync::lock;
-use crate::video::live::{Broadcast, Jpegs, SourceCounters};
+use crate::video::live::{Broadcast, Jpegs, SourceCounters, file_name};
 
 /// What a stream is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -131,17 +131,13 @@ impl Now {
         }
     }
 
-    /// Something is wrong with a part, or no longer.
-    pub fn trouble(&mut self, stream: &str, part: Part, what: Option<String>) {
-        match what {
-            None => drop(self.troubles.remove(&part)),
-            Some(what) => {
-                if self.troubles.get(&part) != Some(&what) {
-                    tracing::warn!(stream, "{what}");
-                    self.troubles.insert(part, what);
-                }
-            }
-        }
+    /// Something is wrong with a part, or no longer. Tells whether that is new.
+    pub fn set_trouble(&mut self, part: Part, what: Option<String>) -> bool {
+        let before = match &what {
+            Some(what) => self.troubles.insert(part, what.clone()),
+            None => self.troubles.remove(&part),
+        };
+        before != what
     }
 
     pub fn enter(&mut self, state: State, reason: Option<String>) {
@@ -315,12 +311,8 @@ impl LiveHandle {
 
     /// A sink that takes the encoded pictures is in trouble, or no longer.
     pub fn report(&self, trouble: Option<String>) {
-        let mut now = lock(&self.0.now);
         // Its owner has logged it.
-        match trouble {
-            Some(what) => drop(now.troubles.insert(Part::Outlet, what)),
-            None => drop(now.troubles.remove(&Part::Outlet)),
-        }
+        lock(&self.0.now).set_trouble(Part::Outlet, trouble);
     }
 
     /// Writes the newest picture into the snapshot folder, and tells where.
@@ -370,13 +362,6 @@ impl LiveHandle {
     pub fn is_stopping(&self) -> bool {
         self.0.stop.load(SeqCst)
     }
-}
-
-/// A name of which no part leads out of a folder.
-pub fn file_name(name: &str) -> String {
-    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let safe: String = name.trim_start_matches('.').chars().map(plain).take(100).collect();
-    if safe.is_empty() { "stream".into() } else { safe }
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

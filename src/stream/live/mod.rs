@@ -15,7 +15,7 @@ mod models;
 mod run;
 
 pub use controls::{Control, HELP, KeyAction, Wishes, key};
-pub use handle::{LiveHandle, Moment, State, Status, file_name};
+pub use handle::{LiveHandle, Moment, State, Status};
 pub use meters::Meters;
 pub use models::{ModelError, Models, Running};
 pub use run::{Live, LiveSettings, OpenOutputs, Output, Pace};

@@ -199,9 +199,8 @@ impl Loop {
         woken: Receiver<()>,
     ) -> Self {
         let wishes = lock(&handle.0.wishes).clone();
-        let room = if settings.pace == Pace::Every { HELD } else { 1 };
         let seen = Seen::new(wishes.look, model.fit, model.engine.frame_size()).with_classes(wishes.classes.len());
-        let explainer = Explainer::new(model, settings.weight, room, &wishes.classes, settings.meters.clone());
+        let explainer = explainer(model, &settings, &wishes);
         let now = Instant::now();
         Self {
             handle,
@@ -329,8 +328,9 @@ impl Loop {
             Err(other) => return Err(other),
         };
         if explained.is_some() {
-            lock(&self.handle.0.now).maps.count();
-            self.trouble(Part::Model, None);
+            let mut now = lock(&self.handle.0.now);
+            now.maps.count();
+            now.set_trouble(Part::Model, None);
         }
         match self.settings.pace {
             // Two workers may answer out of order; an older map never replaces a newer one.
@@ -526,11 +526,9 @@ impl Loop {
         self.trouble(Part::Layer, None);
         let old = std::mem::replace(&mut *lock(&self.handle.0.model), Arc::clone(&model));
         self.layer.clone_from(&self.asked_layer);
-        let room = if self.settings.pace == Pace::Every { HELD } else { 1 };
-        let (weight, meters) = (self.settings.weight, self.settings.meters.clone());
-        let new = Explainer::new(model, weight, room, &self.wishes.classes, meters);
-        let explainer = std::mem::replace(&mut self.explainer, new);
-        self.retire((old, explainer));
+        let new = explainer(model, &self.settings, &self.wishes);
+        let before = std::mem::replace(&mut self.explainer, new);
+        self.retire((old, before));
         // Answers of the old engine will not come any more.
         self.held.iter_mut().for_each(|held| held.asked = false);
         self.answers.clear();
@@ -600,10 +598,21 @@ impl Loop {
         self.hand_out(still)
     }
 
-    /// Something is wrong with a part, or no longer.
+    /// Something is wrong with a part, or no longer; said once.
     fn trouble(&self, part: Part, what: Option<String>) {
-        lock(&self.handle.0.now).trouble(&self.settings.name, part, what);
+        let said = what.clone();
+        if lock(&self.handle.0.now).set_trouble(part, what)
+            && let Some(said) = said
+        {
+            tracing::warn!(stream = self.settings.name, "{said}");
+        }
     }
+}
+
+/// What asks `model` for the stream's maps.
+fn explainer(model: Arc<Running>, settings: &LiveSettings, wishes: &Wishes) -> Explainer {
+    let room = if settings.pace == Pace::Every { HELD } else { 1 };
+    Explainer::new(model, settings.weight, room, &wishes.classes, settings.meters.clone())
 }
 
 /// `12:03:22 UTC`.

@@ -44,4 +44,4 @@ pub use source::{Health, Keep, LiveOptions, LiveSource, SourceCounters, Transpor
 pub use timeline::Timeline;
 pub use webrtc::{Viewer, ViewerOptions};
 pub use window::{Key, Window};
-pub(crate) use {address::has_ending, credentials::split_credentials, publish::is_loopback};
+pub(crate) use {address::has_ending, credentials::split_credentials, publish::is_loopback, record::file_name};

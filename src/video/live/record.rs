@@ -424,8 +424,8 @@ fn try_out(dir: &Path) -> std::io::Result<()> {
     tempfile::tempfile_in(dir)?.write_all(&vec![0; TRIAL])
 }
 
-/// A stream's name as part of a file's name.
-fn file_name(stream: &str) -> String {
+/// A stream's name as part of a file's name: no part of it leads out of a folder.
+pub(crate) fn file_name(stream: &str) -> String {
     let fit = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let name: String = stream.chars().take(100).map(fit).collect();
     match name.trim_start_matches('.') {
