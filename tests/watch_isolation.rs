@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gradcast::monitor::config::Config;
-use gradcast::monitor::{Monitor, OpenExtra, Workshop};
+use gradcast::monitor::{OpenExtra, Workshop};
 use gradcast::stream::live::{Output, State};
 use gradcast::video::live::EncoderOptions;
 use gradcast::video::{Description, Frame, FrameFormat};
@@ -47,7 +47,7 @@ fn trouble_in_one_stream_never_touches_another() {
     let config = Config::parse(&config, "test.toml", folder.path()).unwrap();
     // The first stream by name gets it.
     let fuse: OpenExtra = Box::new(|_: &Arc<FrameFormat>| Ok(Box::new(Panics(0)) as Box<dyn Output>));
-    let monitor = Monitor::start(config, common::workshop(folder.path()), Some(fuse)).unwrap();
+    let monitor = common::start(config, common::workshop(folder.path()), Some(fuse));
     let (bad, good) = (monitor.stream("a-panics").unwrap(), monitor.stream("d-good").unwrap());
     assert!(within(SOON, || good.status().state == State::Live).is_some());
 
@@ -97,9 +97,11 @@ fn a_stream_that_does_not_start_is_said_and_tried_again() {
     let parse = |text: &str| Config::parse(text, "test.toml", folder.path()).unwrap();
     let monitor = common::monitor(&both, folder.path());
     let stream = monitor.stream("good").unwrap();
-    assert!(monitor.stream("late").is_none() && monitor.missing()["late"].contains("late.mp4"));
+    assert!(monitor.stream("late").is_none() && monitor.missing()["late"].why.contains("late.mp4"));
     assert!(monitor.not_ready().iter().any(|line| line.starts_with("late: it did not start")));
 
+    let down = "gradcast_stream_up{stream=\"late\"} 0";
+    assert!(monitor.metrics().text().contains(down), "an alarm on what is down sounds");
     assert!(monitor.apply(parse(&both)).is_empty());
     assert!(monitor.look_after() && monitor.missing().contains_key("late"), "still");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/shapes.mp4"), &late).unwrap();
@@ -108,6 +110,8 @@ fn a_stream_that_does_not_start_is_said_and_tried_again() {
     let late = monitor.stream("late").expect("it is there now");
     assert!(within(SOON, || late.status().state == State::Live && monitor.not_ready().is_empty()).is_some());
     assert!(!stream.is_stopping() && !stream.has_ended());
+    monitor.apply(parse(good));
+    assert!(!monitor.metrics().text().contains("late"), "its series end with it");
     monitor.stop();
 }
 
@@ -147,7 +151,7 @@ fn an_encoder_that_fails_is_started_again() {
     let workshop = Workshop { description, encoder, snapshots: folder.path().into() };
     let config = "[models.m]\ndevice = \"cpu\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n";
     let config = Config::parse(config, "test.toml", folder.path()).unwrap();
-    let monitor = Monitor::start(config, workshop, None).unwrap();
+    let monitor = common::start(config, workshop, None);
     let stream = monitor.stream("a").unwrap();
     let packets = stream.broadcast().subscribe(64);
     assert!(packets.next(SOON).is_some());

@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use common::cli::gradcast;
+use gradcast::monitor::config::Config;
 use serde_json::Value;
 
 struct Watch {
@@ -101,6 +102,64 @@ fn the_configuration_is_read_again_while_streams_go_on() {
     watch.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("urll") && said.contains("cameras.toml"), "{said}");
+}
+
+/// Labels in a pipe that nobody fills stand for a model that takes minutes to start.
+#[test]
+fn an_end_does_not_wait_for_a_model_that_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, pipe) = (folder.path().join("cameras.toml"), folder.path().join("labels.txt"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let config = "[models.fast]\ndevice = \"cpu\"\n[models.slow]\nlabels = \"labels.txt\"\n\
+                  [streams.a]\nurl = \"test\"\nmodel = \"fast\"\nrecord = { dir = \"records\" }\n\
+                  [streams.b]\nurl = \"test\"\nmodel = \"slow\"\n";
+    std::fs::write(&path, config).unwrap();
+    let child = gradcast().arg("watch").arg(&path).spawn().unwrap();
+    let mut watch = Watch { child, base: String::new() };
+    let recorded = || std::fs::read_dir(folder.path().join("records")).ok()?.next()?.ok();
+    let until = Instant::now() + Duration::from_secs(30);
+    let file = loop {
+        assert!(Instant::now() < until, "the first stream does not record");
+        match recorded() {
+            Some(file) => break file.path(),
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    std::thread::sleep(Duration::from_secs(2));
+    let asked = Instant::now();
+    watch.signal(libc::SIGTERM);
+    let code = watch.child.wait().unwrap().code();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(code, Some(130));
+    let frames = common::ffprobe::frames(&file, 0).len();
+    assert!(frames > 20, "{frames} frames are in {}", file.display());
+}
+
+#[test]
+fn only_a_look_that_changed_takes_no_new_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |opacity: f32, style: &str, class: &str| {
+        let text = format!(
+            "[models.m]\ndevice = \"cpu\"\nclass = \"{class}\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n\
+             opacity = {opacity}\nstyle = \"{style}\"\n"
+        );
+        Config::parse(&text, "test.toml", folder.path()).unwrap()
+    };
+    let monitor = common::start(config(0.5, "blend", "top1"), common::workshop(folder.path()), None);
+    let stream = monitor.stream("a").unwrap();
+    for (config, goes_on) in [
+        (config(0.9, "fade", "top1"), true),
+        (config(0.9, "side-by-side", "top1"), false),
+        (config(0.9, "side-by-side", "star"), false),
+    ] {
+        let stream = monitor.stream("a").unwrap();
+        let (changes, wanted) = (monitor.apply(config.clone()), config.streams["a"].look);
+        assert_eq!(changes.changed, ["a"]);
+        assert_eq!(!stream.is_stopping(), goes_on, "{wanted:?}");
+        assert_eq!(monitor.stream("a").unwrap().status().controls.look, wanted);
+    }
+    assert!(stream.is_stopping());
+    monitor.stop();
 }
 
 #[test]

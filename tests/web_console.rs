@@ -5,6 +5,7 @@ mod common;
 #[path = "common/browser.rs"]
 mod browser;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use browser::Browser;
+use gradcast::monitor::Missing;
 use gradcast::monitor::web::{Channel, Console, Web, WebError, WebOptions};
 use gradcast::stream::live::Control;
 use gradcast::video::live::{Broadcast, EncoderOptions, Jpegs, LiveEncoder, now};
@@ -165,23 +167,48 @@ impl Channel for Shapes {
 }
 
 #[derive(Clone)]
-struct Stage(Vec<Arc<Shapes>>);
+struct Stage {
+    streams: Vec<Arc<Shapes>>,
+    missing: Vec<&'static str>,
+    configuration: bool,
+}
+
+impl Stage {
+    fn of(names: &[&'static str]) -> Self {
+        Self {
+            streams: names.iter().map(|name| Shapes::start(name)).collect(),
+            missing: Vec::new(),
+            configuration: true,
+        }
+    }
+}
 
 impl Console for Stage {
     fn streams(&self) -> Vec<Arc<dyn Channel>> {
-        self.0.iter().map(|s| Arc::clone(s) as Arc<dyn Channel>).collect()
+        self.streams.iter().map(|s| Arc::clone(s) as Arc<dyn Channel>).collect()
     }
 
     fn is_alive(&self) -> bool {
-        !self.0.iter().any(|s| s.shared.hung.load(SeqCst))
+        !self.streams.iter().any(|s| s.shared.hung.load(SeqCst))
     }
 
     fn not_ready(&self) -> Vec<String> {
-        self.0.iter().filter(|s| s.shared.dead.load(SeqCst)).map(|s| format!("{}: away", s.name)).collect()
+        self.streams.iter().filter(|s| s.shared.dead.load(SeqCst)).map(|s| format!("{}: away", s.name)).collect()
     }
 
     fn metrics(&self) -> String {
         "gradcast_frames_total 1\n# EOF\n".into()
+    }
+
+    fn missing(&self) -> BTreeMap<String, Missing> {
+        let now = Instant::now();
+        let missing =
+            |name: &&str| ((*name).into(), Missing { why: "its model is a poem".into(), since: now, again: now });
+        self.missing.iter().map(missing).collect()
+    }
+
+    fn can_reload(&self) -> bool {
+        self.configuration
     }
 
     fn reload(&self) -> Result<String, String> {
@@ -221,10 +248,12 @@ fn flows(browser: &mut Browser, name: &str) {
 
 #[test]
 fn a_browser_sees_moving_pictures_and_a_dead_camera_and_moves_the_controls() {
-    let stage = Stage(vec![Shapes::start("front door"), Shapes::start("garage")]);
+    let stage = Stage::of(&["front door", "garage"]);
     let (web, base) = serve(&stage, |_| {});
     let mut browser = Browser::open(&base);
     browser.until("document.querySelectorAll('.stream').length === 2", PATIENCE);
+
+    browser.until("!document.getElementById('reload').hidden", PATIENCE);
 
     // WebRTC comes up by itself, and moves.
     let opened = Instant::now();
@@ -261,13 +290,13 @@ fn a_browser_sees_moving_pictures_and_a_dead_camera_and_moves_the_controls() {
         .collect();
     took.sort_by(f64::total_cmp);
     println!("from a control to the changed picture, at 10 frames a second, in milliseconds: {took:.0?}");
-    if stage.0[0].shared.white.load(SeqCst) {
+    if stage.streams[0].shared.white.load(SeqCst) {
         browser.eval("streams.get('front door').change('normalize', 'next')");
     }
     browser.press("n");
     let arrived = |what: (Control, &str)| {
         let end = Instant::now() + PATIENCE;
-        while !stage.0[0].shared.heard.lock().unwrap().contains(&(what.0, what.1.into())) {
+        while !stage.streams[0].shared.heard.lock().unwrap().contains(&(what.0, what.1.into())) {
             assert!(Instant::now() < end, "{what:?} does not arrive");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -291,7 +320,7 @@ fn a_browser_sees_moving_pictures_and_a_dead_camera_and_moves_the_controls() {
     browser.size(1280, 800);
 
     // A dead camera is seen to be dead.
-    stage.0[1].shared.dead.store(true, SeqCst);
+    stage.streams[1].shared.dead.store(true, SeqCst);
     browser.until("document.querySelectorAll('.is-dead').length === 1 && document.querySelector('.is-dead .dead').innerText.includes('connection refused')", PATIENCE);
     browser.until("document.getElementById('summary').textContent === '1 of 2 live'", PATIENCE);
     keep(&mut browser, "dead");
@@ -308,10 +337,10 @@ fn a_browser_sees_moving_pictures_and_a_dead_camera_and_moves_the_controls() {
     flows(&mut browser, "front door");
 
     // Whoever closes the page leaves nothing behind.
-    assert!(stage.0[0].broadcast.subscribers() > 0);
+    assert!(stage.streams[0].broadcast.subscribers() > 0);
     drop(browser);
     let end = Instant::now() + PATIENCE;
-    while stage.0[0].broadcast.subscribers() > 0 {
+    while stage.streams[0].broadcast.subscribers() > 0 {
         assert!(Instant::now() < end, "a viewer stays");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -319,7 +348,7 @@ fn a_browser_sees_moving_pictures_and_a_dead_camera_and_moves_the_controls() {
 
 #[test]
 fn without_webrtc_the_page_shows_mjpeg() {
-    let stage = Stage(vec![Shapes::start("door")]);
+    let stage = Stage::of(&["door"]);
     let (_web, base) = serve(&stage, |options| options.token = Some("a secret".into()));
     let mut browser = Browser::open("about:blank");
     browser.go(&format!("{base}/?token=a%20secret"));
@@ -334,6 +363,28 @@ fn without_webrtc_the_page_shows_mjpeg() {
     browser.until("seen() !== first", PATIENCE);
     assert_eq!(browser.eval("location.search"), "", "the token does not stay in the address");
     assert_eq!(browser.eval("document.cookie"), "", "no script reads the cookie");
+}
+
+#[test]
+fn a_stream_that_did_not_start_is_shown_with_its_reason() {
+    let mut stage = Stage::of(&["front door"]);
+    stage.missing.push("back door");
+    stage.configuration = false;
+    let (_web, base) = serve(&stage, |_| {});
+    let mut browser = Browser::open(&base);
+    browser.until("document.querySelectorAll('.stream').length === 2", PATIENCE);
+    flows(&mut browser, "front door");
+    let said = browser.eval("document.querySelector('[data-name=\"back door\"] .dead').innerText").to_string();
+    assert!(said.contains("Not started") && said.contains("its model is a poem"), "{said}");
+    assert_eq!(browser.eval("document.getElementById('summary').textContent"), "1 of 2 live");
+    assert_eq!(browser.eval("document.getElementById('reload').hidden"), true, "there is nothing to read again");
+    let asked = browser.eval("performance.getEntriesByType('resource').map((r) => r.name).join(' ')").to_string();
+    assert!(asked.contains("front%20door") && !asked.contains("back%20door"), "{asked}");
+    keep(&mut browser, "missing");
+    // It starts.
+    browser.eval("show([{ name: 'back door', state: 'connecting', seconds: 0, predictions: [] }])");
+    browser
+        .until("performance.getEntriesByType('resource').some((r) => r.name.includes('/whep/back%20door'))", PATIENCE);
 }
 
 /// Status, headers and body of an answer, by hand: ureq would tidy up what is to be tested.
@@ -351,7 +402,7 @@ fn ask(address: SocketAddr, head: &str, body: &str) -> (u16, String, String) {
 
 #[test]
 fn programs_get_what_they_ask_for_and_strangers_do_not() {
-    let stage = Stage(vec![Shapes::start("front door")]);
+    let stage = Stage::of(&["front door"]);
     let (web, base) = serve(&stage, |options| options.viewers_per_stream = 2);
     let at = web.address();
     let get = |path: &str| ask(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}"), "");
@@ -407,12 +458,12 @@ fn programs_get_what_they_ask_for_and_strangers_do_not() {
     let (controls, kind) = ("/api/streams/front%20door/controls", "\r\nContent-Type: application/json");
     let word = r#"{"control":"class","value":"next"}"#;
     assert_eq!(post(controls, kind, word), 200);
-    assert_eq!(stage.0[0].shared.heard.lock().unwrap().len(), 1);
+    assert_eq!(stage.streams[0].shared.heard.lock().unwrap().len(), 1);
     assert_eq!(get(controls).0, 405);
     assert_eq!(post(controls, "\r\nContent-Type: text/plain", word), 415);
     for (control, value, word) in [("opacity", "0.25", "0.25"), ("class", "2", "2"), ("label", "false", "off")] {
         assert_eq!(post(controls, kind, &format!(r#"{{"control":"{control}","value":{value}}}"#)), 200);
-        assert!(stage.0[0].shared.heard.lock().unwrap().iter().any(|(_, heard)| heard == word), "{word}");
+        assert!(stage.streams[0].shared.heard.lock().unwrap().iter().any(|(_, heard)| heard == word), "{word}");
     }
     assert_eq!(post(controls, kind, r#"{"control":"class","value":"hexagon"}"#), 422);
     assert_eq!(post(controls, kind, r#"{"control":"shell","value":"rm"}"#), 422);
@@ -423,7 +474,7 @@ fn programs_get_what_they_ask_for_and_strangers_do_not() {
     assert_eq!(ask(at, "GET /api/streams HTTP/1.1\r\nHost: evil.example", "").0, 403, "a name turned to this machine");
     assert_eq!(post("/api/streams/front%20door/snapshot", "", ""), 201);
     assert_eq!(post("/api/reload", "", ""), 200);
-    assert_eq!(stage.0[0].shared.heard.lock().unwrap().len(), 5);
+    assert_eq!(stage.streams[0].shared.heard.lock().unwrap().len(), 5);
 
     // Offers that are none.
     let whep = "/whep/front%20door";
@@ -454,17 +505,17 @@ fn programs_get_what_they_ask_for_and_strangers_do_not() {
         std::thread::sleep(Duration::from_millis(100));
     }
 
-    stage.0[0].shared.dead.store(true, SeqCst);
+    stage.streams[0].shared.dead.store(true, SeqCst);
     let (status, _, reasons) = get("/readyz");
     assert!(status == 503 && reasons.contains("front door: away"), "{reasons}");
     assert_eq!(get("/healthz").0, 200, "a camera that is away is no reason to restart");
-    stage.0[0].shared.hung.store(true, SeqCst);
+    stage.streams[0].shared.hung.store(true, SeqCst);
     assert_eq!(get("/healthz").0, 503);
 }
 
 #[test]
 fn a_token_is_wanted_wherever_others_can_reach() {
-    let stage = Stage(Vec::new());
+    let stage = Stage::of(&[]);
     let open: SocketAddr = ([0, 0, 0, 0], 0).into();
     let refused = Web::start(WebOptions::new(open, None).unwrap(), Arc::new(stage.clone())).err().unwrap();
     assert!(matches!(refused, WebError::NoToken(_)) && refused.is_usage());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gradcast::monitor::config::{Changes, Config};
 use gradcast::monitor::web::{Channel, Console, Web, WebOptions};
-use gradcast::monitor::{Monitor, systemd};
+use gradcast::monitor::{Missing, Monitor, systemd};
 
 use super::failure::{Code, Failure};
 
@@ -39,7 +39,7 @@ impl Board {
     }
 }
 
-fn said(changes: &Changes, missing: &BTreeMap<String, String>) -> String {
+fn said(changes: &Changes, missing: &BTreeMap<String, Missing>) -> String {
     if changes.is_empty() && missing.is_empty() {
         return "the configuration has not changed".into();
     }
@@ -47,13 +47,17 @@ fn said(changes: &Changes, missing: &BTreeMap<String, String>) -> String {
     let streams =
         rows.iter().filter(|(_, names)| !names.is_empty()).map(|(what, n)| format!("{what}: {}", n.join(", ")));
     let later = changes.after_restart.iter().map(|section| format!("[{section}] changed, which shows after a restart"));
-    let missing = missing.iter().map(|(name, why)| format!("{name} did not start: {why}"));
+    let missing = missing.iter().map(|(name, missing)| format!("{name} did not start: {}", missing.why));
     streams.chain(later).chain(missing).collect::<Vec<_>>().join("; ")
 }
 
 impl Console for Board {
     fn streams(&self) -> Vec<Arc<dyn Channel>> {
         self.monitor.streams().into_iter().map(|stream| Arc::new(stream) as Arc<dyn Channel>).collect()
+    }
+
+    fn missing(&self) -> BTreeMap<String, Missing> {
+        self.monitor.missing()
     }
 
     fn is_alive(&self) -> bool {
@@ -66,6 +70,10 @@ impl Console for Board {
 
     fn metrics(&self) -> String {
         self.monitor.metrics().text()
+    }
+
+    fn can_reload(&self) -> bool {
+        self.file.is_some()
     }
 
     fn reload(&self) -> Result<String, String> {

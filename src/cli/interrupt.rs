@@ -26,6 +26,11 @@ pub fn service_flags() -> Result<(Arc<AtomicBool>, Arc<AtomicBool>), Failure> {
     Ok((raised_by(&[SIGINT, SIGTERM])?, reload))
 }
 
+/// Ends the process as an interrupted one, also where a thread is inside a library, which would not bear the usual end.
+pub fn leave() -> ! {
+    signal_hook::low_level::exit(i32::from(Code::Interrupted as u8))
+}
+
 fn raised_by(signals: &[i32]) -> Result<Arc<AtomicBool>, Failure> {
     let raised = Arc::default();
     for signal in signals {

@@ -17,7 +17,7 @@ use super::console::{self, Board};
 use super::failure::{Code, Failure};
 use super::outlets::StreamArgs;
 use super::report;
-use super::{interrupt, memory};
+use super::{interrupt, memory, start};
 
 /// Show a camera live, with the heat painted on every frame
 ///
@@ -74,7 +74,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let output = Shown { window, closed: Arc::clone(&closed) };
         Box::new(|_: &Arc<FrameFormat>| Ok(Box::new(output) as Box<dyn Output>)) as OpenExtra
     });
-    let monitor = Monitor::start(config.clone(), workshop, extra)?;
+    let monitor = Monitor::new(workshop);
+    start::streams(&monitor, config.clone(), extra, &interrupt)?;
     let Some(stream) = monitor.stream(&args.name) else { return Ok(ExitCode::SUCCESS) };
     tell_start(&stream);
     config.streams.values().for_each(tell_outputs);

@@ -25,6 +25,7 @@ mod progress;
 mod report;
 mod rewrite;
 mod selftest;
+mod start;
 mod watch;
 
 use std::process::ExitCode;

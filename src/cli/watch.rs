@@ -14,7 +14,7 @@ use gradcast::monitor::{Monitor, systemd};
 use super::console::{self, Board};
 use super::failure::{Code, Failure};
 use super::outlets::StreamArgs;
-use super::{interrupt, logging, memory};
+use super::{interrupt, logging, memory, start};
 
 /// Watch many cameras with one engine: publish, record, a web console, metrics
 ///
@@ -65,7 +65,8 @@ pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches
     );
     let workshop = args.stream.workshop()?;
     let (interrupt, reload) = interrupt::service_flags()?;
-    let monitor = Monitor::start(config.clone(), workshop, None)?;
+    let monitor = Monitor::new(workshop);
+    start::streams(&monitor, config.clone(), None, &interrupt)?;
     for stream in monitor.streams() {
         let status = stream.status();
         tracing::info!("{} is {} with {} on {}", status.name, status.source, status.model, status.device);
@@ -91,6 +92,9 @@ pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches
     systemd::stopping();
     drop(console);
     monitor.stop();
+    if reloading.is_some_and(|reloading| !reloading.is_finished()) {
+        interrupt::leave();
+    }
     Ok(if interrupt.load(SeqCst) { Code::Interrupted.into() } else { ExitCode::SUCCESS })
 }
 

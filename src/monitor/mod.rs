@@ -14,4 +14,4 @@ pub mod systemd;
 pub mod web;
 
 pub use station::{OpenExtra, StartError, Workshop};
-pub use supervisor::Monitor;
+pub use supervisor::{Missing, Monitor};

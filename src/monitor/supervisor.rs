@@ -28,7 +28,7 @@ pub struct Monitor {
 struct Shown {
     streams: BTreeMap<String, LiveHandle>,
     models: BTreeMap<Option<String>, Arc<Models>>,
-    missing: BTreeMap<String, String>,
+    missing: BTreeMap<String, Missing>,
 }
 
 #[derive(Default)]
@@ -41,9 +41,12 @@ struct Inner {
 }
 
 /// A stream that did not start.
-struct Missing {
-    why: String,
-    again: Instant,
+#[derive(Debug, Clone)]
+pub struct Missing {
+    pub why: String,
+    pub since: Instant,
+    /// When it is tried again.
+    pub again: Instant,
 }
 
 /// A stream's place in the monitor.
@@ -71,12 +74,8 @@ const HUNG: Duration = Duration::from_secs(10);
 const RECOVERED: Duration = Duration::from_secs(60);
 
 impl Monitor {
-    /// Starts every stream of a configuration. `extra` opens one more output of the first stream. A stream that cannot
-    /// start does not hinder the others: it is [missing](Self::missing), and tried again.
-    ///
-    /// # Errors
-    /// Where none can start: why the first could not.
-    pub fn start(config: Config, workshop: Workshop, extra: Option<OpenExtra>) -> Result<Arc<Self>, StartError> {
+    /// A monitor without streams.
+    pub fn new(workshop: Workshop) -> Arc<Self> {
         let monitor = Arc::new(Self {
             workshop,
             metrics: Metrics::new(),
@@ -86,12 +85,24 @@ impl Monitor {
         });
         let engines = Arc::downgrade(&monitor);
         monitor.metrics.set_engines(move || engines.upgrade().map_or_else(Vec::new, |monitor| monitor.engines()));
-        let mut extra = extra;
+        monitor
+    }
+
+    /// Starts every stream of a configuration, which takes as long as its models do. `extra` opens one more output of the
+    /// first stream. A stream that cannot start does not hinder the others: it is [missing](Self::missing), and tried
+    /// again.
+    ///
+    /// # Errors
+    /// Where none can start: why the first could not.
+    pub fn start(&self, config: Config, mut extra: Option<OpenExtra>) -> Result<(), StartError> {
         let mut first = None;
-        let mut inner = lock(&monitor.inner);
+        let mut inner = lock(&self.inner);
         for (name, stream) in &config.streams {
-            if let Err(e) = monitor.open(&mut inner, &config, name, stream, extra.take()) {
-                inner.miss(name, &e);
+            if self.stopping.load(SeqCst) {
+                break;
+            }
+            if let Err(e) = self.open(&mut inner, &config, name, stream, extra.take()) {
+                self.miss(&mut inner, name, &e);
                 first.get_or_insert(e);
             }
         }
@@ -102,16 +113,23 @@ impl Monitor {
             tracing::error!(stream = name, "the stream does not start: {}", missing.why);
         }
         inner.config = config;
-        monitor.show(&inner);
-        drop(inner);
-        Ok(monitor)
+        self.show(&inner);
+        Ok(())
+    }
+
+    /// Keeps in mind that a stream did not start; it counts as one that is down.
+    fn miss(&self, inner: &mut Inner, name: &str, why: &StartError) {
+        let now = Instant::now();
+        let since = inner.missing.get(name).map_or(now, |missing| missing.since);
+        let missing = Missing { why: why.to_string(), since, again: now + LONGEST_PAUSE };
+        inner.missing.insert(name.to_owned(), missing);
+        self.metrics.add_stream(name, Meters::default(), |_| {});
     }
 
     /// Lets others see how things are now.
     fn show(&self, inner: &Inner) {
         let streams = inner.posts.iter().map(|(name, post)| (name.clone(), post.handle.clone())).collect();
-        let missing = inner.missing.iter().map(|(name, missing)| (name.clone(), missing.why.clone())).collect();
-        *lock(&self.shown) = Shown { streams, models: inner.models.clone(), missing };
+        *lock(&self.shown) = Shown { streams, models: inner.models.clone(), missing: inner.missing.clone() };
     }
 
     fn open(
@@ -141,6 +159,7 @@ impl Monitor {
             began: Instant::now(),
             written,
         };
+        inner.missing.remove(name);
         inner.posts.insert(name.to_owned(), post);
         self.show(inner);
         Ok(())
@@ -257,11 +276,8 @@ impl Monitor {
         for name in names {
             let Some(stream) = config.streams.get(&name) else { continue };
             match self.open(inner, &config, &name, stream, None) {
-                Ok(()) => {
-                    inner.missing.remove(&name);
-                    tracing::info!(stream = name, "the stream has started now");
-                }
-                Err(e) => inner.miss(&name, &e),
+                Ok(()) => tracing::info!(stream = name, "the stream has started now"),
+                Err(e) => self.miss(inner, &name, &e),
             }
         }
         inner.config = config;
@@ -274,28 +290,28 @@ impl Monitor {
     pub fn apply(&self, config: Config) -> Changes {
         let mut inner = lock(&self.inner);
         let changes = Config::diff(&inner.config, &config);
-        let gone: Vec<(String, Post)> =
-            changes.removed.iter().chain(&changes.changed).filter_map(|name| inner.posts.remove_entry(name)).collect();
+        let painted = inner.paint_otherwise(&changes, &config);
+        let renewed = changes.changed.iter().filter(|name| !painted.contains(name));
+        let gone: BTreeMap<String, Post> =
+            changes.removed.iter().chain(renewed).filter_map(|name| inner.posts.remove_entry(name)).collect();
         self.show(&inner);
-        stop_all(gone.into_iter().filter_map(|(name, post)| {
-            self.metrics.remove_stream(&name);
-            post.station
-        }));
+        changes.removed.iter().for_each(|name| self.metrics.remove_stream(name));
+        stop_all(gone.into_values().filter_map(|post| post.station));
         // A model whose entry changed is read anew by the next stream that wants it; one that none wants goes.
         let old = std::mem::take(&mut inner.config);
         inner.models.retain(|name, _| {
             let same = name.as_ref().is_none_or(|n| old.models.get(n) == config.models.get(n));
             same && config.streams.values().any(|stream| stream.model == *name)
         });
-        let missing = std::mem::take(&mut inner.missing);
+        inner.missing.retain(|name, _| config.streams.contains_key(name));
         for (name, stream) in &config.streams {
-            let wanted = changes.touches(name) || missing.contains_key(name);
+            let wanted = changes.touches(name) || inner.missing.contains_key(name);
             if !wanted || inner.posts.contains_key(name) || self.stopping.load(SeqCst) {
                 continue;
             }
             if let Err(e) = self.open(&mut inner, &config, name, stream, None) {
                 tracing::error!(stream = name, "the stream does not start: {e}");
-                inner.miss(name, &e);
+                self.miss(&mut inner, name, &e);
             }
         }
         inner.config = config;
@@ -303,8 +319,8 @@ impl Monitor {
         changes
     }
 
-    /// Streams that did not start, and why.
-    pub fn missing(&self) -> BTreeMap<String, String> {
+    /// Streams that did not start, by name.
+    pub fn missing(&self) -> BTreeMap<String, Missing> {
         lock(&self.shown).missing.clone()
     }
 
@@ -323,7 +339,7 @@ impl Monitor {
             let flows = status.state == State::Live && handle.turned_within(HUNG);
             (!flows).then(|| format!("{}: {reason}", status.name))
         };
-        let missing = self.missing().into_iter().map(|(name, why)| format!("{name}: it did not start: {why}"));
+        let missing = self.missing().into_iter().map(|(name, m)| format!("{name}: it did not start: {}", m.why));
         self.streams().into_iter().filter_map(waiting).chain(missing).collect()
     }
 
@@ -353,10 +369,19 @@ impl Monitor {
 }
 
 impl Inner {
-    /// Keeps in mind that a stream did not start.
-    fn miss(&mut self, name: &str, why: &StartError) {
-        let missing = Missing { why: why.to_string(), again: Instant::now() + LONGEST_PAUSE };
-        self.missing.insert(name.to_owned(), missing);
+    /// Changes streams of which only the look is another, while they go on. Tells which these are.
+    fn paint_otherwise<'a>(&mut self, changes: &'a Changes, config: &Config) -> Vec<&'a String> {
+        let takes = |name: &&String| {
+            let (Some(post), Some(new)) = (self.posts.get_mut(*name), config.streams.get(*name)) else { return false };
+            let same_model = self.config.model_of(&post.config) == config.model_of(new);
+            let takes = same_model && post.config.differs_in_look(new);
+            if takes {
+                post.handle.set_look(new.look);
+                post.config = new.clone();
+            }
+            takes
+        };
+        changes.changed.iter().filter(takes).collect()
     }
 }
 

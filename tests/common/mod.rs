@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use gradcast::monitor::config::Config;
-use gradcast::monitor::{Monitor, Workshop};
+use gradcast::monitor::{Monitor, OpenExtra, Workshop};
 use gradcast::video::Description;
 use gradcast::video::live::EncoderOptions;
 
@@ -57,7 +57,14 @@ pub fn runtime() -> Environment {
 /// The streams of a configuration, running; relative paths begin at `folder`.
 pub fn monitor(config: &str, folder: &Path) -> Arc<Monitor> {
     let config = Config::parse(config, "test.toml", folder).unwrap();
-    Monitor::start(config, workshop(folder), None).unwrap()
+    start(config, workshop(folder), None)
+}
+
+/// As [`monitor`], with a workshop and an output of the test's own.
+pub fn start(config: Config, workshop: Workshop, extra: Option<OpenExtra>) -> Arc<Monitor> {
+    let monitor = Monitor::new(workshop);
+    monitor.start(config, extra).unwrap();
+    monitor
 }
 
 /// What its streams share; snapshots go to `folder`.

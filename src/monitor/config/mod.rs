@@ -16,7 +16,7 @@ pub use error::ConfigError;
 pub use values::{FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment};
 
 use crate::classifier::{ModelFlags, Size};
-use crate::paint::Look;
+use crate::paint::{Look, Style};
 use crate::stream::live::Pace;
 use crate::video::live::Transport;
 
@@ -118,6 +118,12 @@ impl StreamConfig {
             encoder: None,
             quality: None,
         }
+    }
+
+    /// Whether a stream that runs as this becomes `other` by another look alone, at the same size of the picture.
+    pub fn differs_in_look(&self, other: &Self) -> bool {
+        let beside = |stream: &Self| stream.look.style == Style::SideBySide;
+        *self != *other && beside(self) == beside(other) && Self { look: other.look, ..self.clone() } == *other
     }
 
     /// Whether its pictures are encoded for more than browsers, which may come or not.

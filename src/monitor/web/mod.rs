@@ -18,11 +18,13 @@ mod routes;
 mod seats;
 mod server;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Missing;
 use crate::stream::live::Control;
 use crate::video::VideoError;
 use crate::video::live::{Broadcast, Jpegs, ViewerOptions};
@@ -31,12 +33,16 @@ use crate::video::live::{Broadcast, Jpegs, ViewerOptions};
 pub trait Console: Send + Sync + 'static {
     /// Every stream, in the order in which they are shown.
     fn streams(&self) -> Vec<Arc<dyn Channel>>;
+    /// Streams that did not start, by name.
+    fn missing(&self) -> BTreeMap<String, Missing>;
     /// Whether every stream turns: one that hangs will not go on by itself.
     fn is_alive(&self) -> bool;
     /// Why the program is not ready, a line for each reason; empty while frames flow.
     fn not_ready(&self) -> Vec<String>;
     /// Numbers for Prometheus.
     fn metrics(&self) -> String;
+    /// Whether there is a configuration that can be read again.
+    fn can_reload(&self) -> bool;
     /// Reads the configuration again; tells what changed.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What is at which address.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::mjpeg;
 use super::seats::{Seats, Viewers};
 use super::server::Reached;
 use super::{Channel, Console, WebOptions};
-use crate::monitor::metrics;
+use crate::monitor::{Missing, metrics};
 use crate::stream::live::Control;
 use crate::video::ErrorKind;
 use crate::video::live::{Viewer, ViewerOptions};
@@ -89,7 +90,7 @@ pub(super) fn router(options: WebOptions, console: Arc<dyn Console>) -> Router {
     page.route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
-        .route("/api/reload", post(reload))
+        .route("/api/reload", get(can_reload).post(reload))
         .route("/api/streams", get(streams))
         .route("/api/streams/{name}", get(status))
         .route("/api/streams/{name}/history", get(history))
@@ -137,6 +138,11 @@ async fn numbers(State(app): State<App>) -> Answer {
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
+/// Whether the page should offer it.
+async fn can_reload(State(app): State<App>) -> Json<Value> {
+    Json(json!({ "configuration": app.0.console.can_reload() }))
+}
+
 async fn reload(State(app): State<App>) -> Answer {
     let said = aside(move || app.0.console.reload()).await?;
     said.map(|what| Json(json!({ "reloaded": what })).into_response())
@@ -144,7 +150,14 @@ async fn reload(State(app): State<App>) -> Answer {
 }
 
 async fn streams(State(app): State<App>) -> Json<Vec<Value>> {
-    Json(app.0.console.streams().iter().map(|stream| stream.status()).collect())
+    let console = &app.0.console;
+    let running = console.streams().into_iter().map(|stream| (stream.name().to_owned(), stream.status()));
+    let missing = console.missing().into_iter().map(|(name, missing)| {
+        let Missing { why, since, .. } = missing;
+        let status = json!({ "name": name, "state": "missing", "seconds": since.elapsed().as_secs(), "reason": why });
+        (name, status)
+    });
+    Json(running.chain(missing).collect::<BTreeMap<_, _>>().into_values().collect())
 }
 
 async fn status(State(app): State<App>, Path(name): Path<String>) -> Answer {

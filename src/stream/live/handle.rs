@@ -13,6 +13,7 @@ use super::controls::{Control, Known, Wishes};
 use super::meters::Meters;
 use super::models::{Models, Running};
 use super::run::LiveSettings;
+use crate::paint::Look;
 use crate::stream::events::PredictionEvent;
 use crate::sync::lock;
 use crate::video::live::{Broadcast, Jpegs, SourceCounters, file_name};
@@ -297,6 +298,12 @@ impl LiveHandle {
         // A full channel has a wake-up in it already.
         let _ = self.0.wake.try_send(());
         Ok(())
+    }
+
+    /// Changes the look from the next frame on; a style of another size takes a new start.
+    pub fn set_look(&self, look: Look) {
+        lock(&self.0.wishes).look = look;
+        let _ = self.0.wake.try_send(());
     }
 
     /// Encoded pictures, for viewers that come and go.

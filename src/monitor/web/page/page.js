@@ -20,10 +20,10 @@ const KEYS = {
   b: ['label', 'toggle'], ' ': ['pause', 'toggle'], '?': ['help', 'toggle'], h: ['help', 'toggle'],
 };
 
-const WORDS = { connecting: 'connecting', live: 'live', away: 'away', ended: 'ended', failed: 'failed', lost: 'no connection' };
+const WORDS = { connecting: 'connecting', live: 'live', away: 'away', ended: 'ended', failed: 'failed', missing: 'not started', lost: 'no connection' };
 const DEAD = {
   connecting: (time) => `No picture for ${time}`, away: (time) => `Camera away for ${time}`, ended: (time) => `The source ended ${time} ago`,
-  failed: (time) => `The stream failed ${time} ago`, lost: () => 'The server does not answer',
+  failed: (time) => `The stream failed ${time} ago`, missing: (time) => `Not started for ${time}`, lost: () => 'The server does not answer',
 };
 
 const $ = (id) => document.getElementById(id);
@@ -70,10 +70,11 @@ class Picture {
     this.how = null;
     this.turn = 0;
     this.visible = true;
+    this.missing = false;
   }
 
   start() {
-    if (this.how === null) this.webrtc();
+    if (this.how === null && !this.missing) this.webrtc();
   }
 
   stop() {
@@ -254,6 +255,12 @@ class Stream {
     setText(part.facts, facts.filter(Boolean).join(' · '));
     part.trouble.hidden = !status.trouble;
     setText(part.trouble, status.trouble ?? '');
+    // What did not start has no picture to ask for.
+    if (this.picture.missing !== (status.state === 'missing')) {
+      this.picture.missing = !this.picture.missing;
+      this.picture.stop();
+      if (this.picture.visible) this.picture.start();
+    }
     this.predictions(dead ? [] : status.predictions, status.controls?.classes?.[0]);
     this.remember(status);
     if (chosen === this.name) this.controls(status);
@@ -481,6 +488,8 @@ async function poll() {
     if (!reached) {
       reached = true;
       $('notice').hidden = true;
+      // Addresses on a command line cannot be read again.
+      $('reload').hidden = !(await (await ask('/api/reload')).json()).configuration;
       for (const stream of streams.values()) if (stream.picture.visible) stream.picture.start();
       streams.get(chosen)?.recall();
     }
