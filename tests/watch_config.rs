@@ -265,6 +265,24 @@ fn a_reload_touches_only_what_changed() {
 }
 
 #[test]
+fn files_that_were_replaced_count_as_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[models.m]\npath = \"m.onnx\"\n[models.other]\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n\
+                [streams.b]\nurl = \"rtsp://h/b\"\ncredentials-file = \"b.txt\"\n[streams.c]\nurl = \"test\"\n";
+    let read = || Config::parse(text, "test.toml", folder.path()).unwrap();
+    let mut before = read();
+    for (file, touched) in [("m.onnx", "a"), ("m.toml", "a"), ("b.txt", "b")] {
+        for content in ["new", "another"] {
+            std::fs::write(folder.path().join(file), content).unwrap();
+            let after = read();
+            assert_eq!(Config::diff(&before, &after).changed, [touched], "{file}");
+            before = after;
+        }
+    }
+    assert!(Config::diff(&before, &read()).is_empty());
+}
+
+#[test]
 fn a_file_is_read_with_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.toml");

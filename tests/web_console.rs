@@ -7,7 +7,7 @@ mod browser;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -363,6 +363,17 @@ fn without_webrtc_the_page_shows_mjpeg() {
     browser.until("seen() !== first", PATIENCE);
     assert_eq!(browser.eval("location.search"), "", "the token does not stay in the address");
     assert_eq!(browser.eval("document.cookie"), "", "no script reads the cookie");
+
+    // A page of somebody else's shows the stream if it has the token; the cookie is not enough.
+    let embed = |browser: &mut Browser, query: &str| {
+        let picture = format!("{base}/streams/door/mjpeg{query}");
+        browser.go(&another_site(format!("<img src='{picture}' onerror='this.alt = 1'>")));
+        let img = "document.querySelector('img')";
+        browser.until(&format!("{img} && ({img}.alt || {img}.naturalWidth > 0)"), PATIENCE);
+        browser.eval(&format!("{img}.naturalWidth > 0"))
+    };
+    assert_eq!(embed(&mut browser, "?token=a%20secret"), true);
+    assert_eq!(embed(&mut browser, ""), false);
 }
 
 #[test]
@@ -385,6 +396,19 @@ fn a_stream_that_did_not_start_is_shown_with_its_reason() {
     browser.eval("show([{ name: 'back door', state: 'connecting', seconds: 0, predictions: [] }])");
     browser
         .until("performance.getEntriesByType('resource').some((r) => r.name.includes('/whep/back%20door'))", PATIENCE);
+}
+
+/// Serves one page on a port of its own, as long as the test runs.
+fn another_site(page: String) -> String {
+    let listener = TcpListener::bind(loopback()).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n{page}");
+        }
+    });
+    format!("http://{address}/")
 }
 
 /// Status, headers and body of an answer, by hand: ureq would tidy up what is to be tested.

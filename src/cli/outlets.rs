@@ -75,7 +75,10 @@ impl StreamArgs {
                 })?;
             }
         }
-        config.models.insert(model_name, ModelConfig { path: model.model.clone(), flags: model.flags.clone() });
+        config.models.insert(
+            model_name,
+            ModelConfig { path: model.model.clone(), flags: model.flags.clone(), ..ModelConfig::default() },
+        );
         config.http = outlets.http();
         Ok(())
     }

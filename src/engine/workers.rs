@@ -182,7 +182,7 @@ impl Engine {
     }
 
     /// Queues a frame if there is room at once; gives it back if not, or if every worker is gone: then
-    /// [`Engine::is_alive`] says so.
+    /// [`Engine::is_whole`] says so.
     ///
     /// # Errors
     /// The job itself.
@@ -193,9 +193,9 @@ impl Engine {
         })
     }
 
-    /// Whether any worker is left.
-    pub fn is_alive(&self) -> bool {
-        self.workers.iter().any(|worker| !worker.is_finished())
+    /// Whether every worker is there. One that is gone leaves the others more to do than they can; a new engine is due.
+    pub fn is_whole(&self) -> bool {
+        self.workers.iter().all(|worker| !worker.is_finished())
     }
 
     /// A place for a live stream; `weight` (at least 1) is its share against the other streams'.

@@ -32,8 +32,9 @@ const COUNTERS: [CounterRow; 6] = [
 ];
 
 type GaugeRow = (&'static str, &'static str, fn(&Meters) -> &Gauge);
-const GAUGES: [GaugeRow; 2] = [
-    ("gradcast_stream_up", "1 while frames flow, 0 while the source is away", |m| &m.up),
+const GAUGES: [GaugeRow; 3] = [
+    ("gradcast_stream_up", "1 while the source is there, 0 while it is away", |m| &m.up),
+    ("gradcast_quiet_seconds", "Since the source gave a picture; -1: it never has", |m| &m.quiet),
     ("gradcast_frames_under_way", "Frames of the stream that are with the model", |m| &m.under_way),
 ];
 

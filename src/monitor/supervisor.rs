@@ -331,13 +331,15 @@ impl Monitor {
             let reason = status.reason.unwrap_or_else(|| {
                 let known = match status.state {
                     State::Ended => "the source has ended",
-                    State::Live => "it hangs",
+                    State::Live if !handle.turned_within(HUNG) => "it hangs",
+                    State::Live if status.controls.paused => "a viewer has paused it",
+                    State::Live => "no new picture comes",
                     _ => "no frames yet",
                 };
                 known.into()
             });
-            let flows = status.state == State::Live && handle.turned_within(HUNG);
-            (!flows).then(|| format!("{}: {reason}", status.name))
+            let ready = handle.flows() && handle.turned_within(HUNG);
+            (!ready).then(|| format!("{}: {reason}", status.name))
         };
         let missing = self.missing().into_iter().map(|(name, m)| format!("{name}: it did not start: {}", m.why));
         self.streams().into_iter().filter_map(waiting).chain(missing).collect()

@@ -8,7 +8,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
@@ -37,7 +37,13 @@ pub struct ModelConfig {
     /// `None`: the built-in model.
     pub path: Option<PathBuf>,
     pub flags: ModelFlags,
+    /// Its files as they were when the configuration was read: one that was replaced makes another model.
+    pub files: Vec<Stamp>,
 }
+
+/// What tells a file from the one that took its place: when it was written, and its length in bytes. `None`: it is not
+/// there.
+pub type Stamp = Option<(SystemTime, u64)>;
 
 /// One stream. What is `None` is left to the part that it concerns.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +52,8 @@ pub struct StreamConfig {
     pub url: Link,
     /// Credentials that are not in the URL.
     pub credentials: Option<CredentialsFrom>,
+    /// The file with the credentials, as it was when the configuration was read.
+    pub credentials_stamp: Stamp,
     /// Whether a TLS certificate that nobody vouches for will do.
     pub tls_insecure: bool,
     pub transport: Option<Transport>,
@@ -95,6 +103,7 @@ impl StreamConfig {
         Self {
             url,
             credentials: None,
+            credentials_stamp: None,
             tls_insecure: false,
             transport: None,
             latency: None,

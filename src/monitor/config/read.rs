@@ -16,7 +16,7 @@ use super::error::{COMPARE, ConfigError};
 use super::values::{
     Between, Bytes, FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment, Share, scrub,
 };
-use super::{Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, StreamConfig, is_name};
+use super::{Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, Stamp, StreamConfig, is_name};
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::{ColorMap, Look, Normalize, Style};
 use crate::stream::live::Pace;
@@ -101,6 +101,11 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
         read_text(path).map_err(|e| ConfigError::plain(&name, format!("it cannot be read: {e}"), "check the path"))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     parse(&text, &name, folder)
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
 }
 
 /// A file's text, as long as it is no longer than any of ours.
@@ -224,7 +229,10 @@ impl<'a> Document<'a> {
                 return Err(self.error(span, format!("a whole number from 1 to {most} is wanted")));
             }
         }
-        Ok(ModelConfig { path: path.map(|path| self.folder.join(path)), flags })
+        let path = path.map(|path| self.folder.join(path));
+        let card = path.as_ref().map(|path| path.with_extension("toml"));
+        let files = [&path, &card, &flags.labels].into_iter().flatten().map(|file| stamp(file)).collect();
+        Ok(ModelConfig { path, flags, files })
     }
 
     /// `at` is where the stream's name stands; `taken` what other streams write to.
@@ -261,8 +269,13 @@ impl<'a> Document<'a> {
             self.take(events.span(), &path.display(), path.display().to_string(), taken).map(|()| path)
         });
         let look = Look::default();
+        let credentials_stamp = match &credentials {
+            Some(CredentialsFrom::File(path)) => stamp(path),
+            _ => None,
+        };
         Ok(StreamConfig {
             credentials,
+            credentials_stamp,
             tls_insecure: keys.tls_insecure.unwrap_or(false),
             transport: keys.transport,
             latency: keys.latency.map(|l| l.0),

@@ -22,11 +22,12 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
-    // Other sites cannot show our pictures either.
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    // Other sites cannot show our pictures either, but with the token: see `Admitted::Embedded`.
+    (RESOURCE_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const COOKIE: &str = "gradcast";
 /// Whoever guesses has to wait.
 const AFTER_A_GUESS: Duration = Duration::from_millis(300);
@@ -34,6 +35,18 @@ const AFTER_A_GUESS: Duration = Duration::from_millis(300);
 /// What is demanded of every request.
 pub(super) struct Guard {
     token: Option<String>,
+}
+
+/// A request that is let in.
+#[derive(Debug, PartialEq, Eq)]
+enum Admitted {
+    Known,
+    /// A browser that came with the token in the address; it gets a cookie.
+    Visitor {
+        cookie: String,
+    },
+    /// A picture in somebody else's page, whose author has the token.
+    Embedded,
 }
 
 /// A request that is refused, and why.
@@ -44,8 +57,7 @@ impl Guard {
         Self { token: token.filter(|t| !t.is_empty()) }
     }
 
-    /// Lets a request in; `Some` is a cookie for a browser that came with the token in the address.
-    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Refusal> {
         let host = host(uri, headers).ok_or((StatusCode::BAD_REQUEST, "the request has no usable Host"))?;
         // A name that an attacker's server has turned to this machine (DNS rebinding). A token is safe from that.
         if self.token.is_none() && !is_own(&host) {
@@ -54,18 +66,23 @@ impl Guard {
                 "without a token this console answers to localhost and to addresses in numbers only",
             ));
         }
-        if !from_here(method, uri, headers, &host) {
-            return Err((StatusCode::FORBIDDEN, "the request comes from another site"));
-        }
-        let Some(token) = &self.token else { return Ok(None) };
-        let bearer = text(headers, &header::AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
-        if bearer.is_some_and(|t| same(t.trim(), token)) || cookies(headers).any(|c| same(c, &hex(token))) {
-            return Ok(None);
-        }
         let given = uri.query().unwrap_or_default();
         let given = url::form_urlencoded::parse(given.as_bytes()).find(|(key, _)| key == "token");
-        if given.is_some_and(|(_, t)| same(&t, token)) {
-            return Ok(Some(format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", hex(token))));
+        let in_address = given.zip(self.token.as_ref()).is_some_and(|((_, given), token)| same(&given, token));
+        if !from_here(method, uri, headers, &host) {
+            return match in_address && *method == Method::GET && is_picture(uri.path()) {
+                true => Ok(Admitted::Embedded),
+                false => Err((StatusCode::FORBIDDEN, "the request comes from another site")),
+            };
+        }
+        let Some(token) = &self.token else { return Ok(Admitted::Known) };
+        let bearer = text(headers, &header::AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
+        if bearer.is_some_and(|t| same(t.trim(), token)) || cookies(headers).any(|c| same(c, &hex(token))) {
+            return Ok(Admitted::Known);
+        }
+        if in_address {
+            let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", hex(token));
+            return Ok(Admitted::Visitor { cookie });
         }
         Err((StatusCode::UNAUTHORIZED, "a token is wanted: open /?token=…, or send Authorization: Bearer …"))
     }
@@ -74,6 +91,7 @@ impl Guard {
 /// Stands in front of every route.
 pub(super) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let admitted = guard.admit(request.method(), request.uri(), request.headers());
+    let embedded = admitted == Ok(Admitted::Embedded);
     let mut response = match admitted {
         // Whether the program runs at all is no secret, and who asks that has no token.
         Err((StatusCode::UNAUTHORIZED, _)) if request.uri().path() == "/healthz" => next.run(request).await,
@@ -83,21 +101,32 @@ pub(super) async fn guard(State(guard): State<Arc<Guard>>, request: Request, nex
             }
             refusal.into_response()
         }
-        Ok(cookie) => {
+        Ok(Admitted::Visitor { cookie }) => {
             let mut response = next.run(request).await;
-            if let Some(cookie) = cookie.and_then(|c| HeaderValue::from_str(&c).ok()) {
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
                 response.headers_mut().insert(header::SET_COOKIE, cookie);
             }
             response
         }
+        Ok(Admitted::Known | Admitted::Embedded) => next.run(request).await,
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if embedded {
+        response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+        // Chromium shows no motion JPEG of another site that it may not sniff.
+        response.headers_mut().remove(header::X_CONTENT_TYPE_OPTIONS);
     }
     if response.status() == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// Whether a path is that of pictures, which other pages may want to show.
+fn is_picture(path: &str) -> bool {
+    (path.starts_with("/streams/") && path.ends_with("/mjpeg")) || path.ends_with("/snapshot.jpg")
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -152,7 +181,7 @@ fn hex(token: &str) -> String {
 mod tests {
     use super::*;
 
-    fn admit(token: Option<&str>, method: &Method, uri: &str, headers: &[(&str, &str)]) -> Result<Option<String>, u16> {
+    fn admit(token: Option<&str>, method: &Method, uri: &str, headers: &[(&str, &str)]) -> Result<Admitted, u16> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
@@ -208,12 +237,29 @@ mod tests {
         };
         assert_eq!(ask("/", &[]), Err(401));
         assert_eq!(ask("/?token=wrong", &[]), Err(401));
-        let cookie = ask("/?a=b&token=s%3Bcr%C3%A9t", &[]).unwrap().unwrap();
+        let Ok(Admitted::Visitor { cookie }) = ask("/?a=b&token=s%3Bcr%C3%A9t", &[]) else { panic!("no cookie") };
         assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
         let pair = format!("other=1; {}", cookie.split(';').next().unwrap());
-        assert_eq!(ask("/", &[("cookie", &pair)]), Ok(None));
+        assert_eq!(ask("/", &[("cookie", &pair)]), Ok(Admitted::Known));
         assert_eq!(ask("/", &[("cookie", "gradcast=00")]), Err(401));
         assert_eq!(ask("/", &[("authorization", "Bearer wrong")]), Err(401));
-        assert_eq!(admit(Some("abc"), &Method::GET, "/", &[host, ("authorization", "Bearer abc")]), Ok(None));
+        assert_eq!(
+            admit(Some("abc"), &Method::GET, "/", &[host, ("authorization", "Bearer abc")]),
+            Ok(Admitted::Known)
+        );
+    }
+
+    #[test]
+    fn who_has_the_token_may_show_pictures_in_a_page_of_his_own() {
+        let from_elsewhere = [("host", "camera.lan"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")];
+        let ask = |method, uri: &str| admit(Some("abc"), &method, uri, &from_elsewhere);
+        for picture in ["/streams/a/mjpeg", "/api/streams/a/snapshot.jpg"] {
+            assert_eq!(ask(Method::GET, &format!("{picture}?token=abc")), Ok(Admitted::Embedded));
+            assert_eq!(ask(Method::GET, &format!("{picture}?token=wrong")), Err(403));
+            assert_eq!(ask(Method::GET, picture), Err(403));
+            assert_eq!(ask(Method::POST, &format!("{picture}?token=abc")), Err(403));
+        }
+        assert_eq!(ask(Method::GET, "/api/streams?token=abc"), Err(403));
+        assert_eq!(admit(None, &Method::GET, "/streams/a/mjpeg?token=", &from_elsewhere), Err(403));
     }
 }

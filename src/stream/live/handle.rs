@@ -51,6 +51,8 @@ pub struct Status {
     pub fps: f64,
     /// Maps per second.
     pub maps_per_second: f64,
+    /// How long the source has given no picture, seconds; `None`: it never has.
+    pub quiet_seconds: Option<u64>,
     /// Age of the map that was drawn last, milliseconds.
     pub map_age_ms: Option<u64>,
     pub predictions: Vec<PredictionEvent>,
@@ -77,6 +79,8 @@ pub struct Moment {
     pub predictions: Vec<PredictionEvent>,
 }
 
+/// Pictures flow while the next comes within three of its gaps: within these bounds.
+const FLOWS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 /// How long a snapshot waits for a picture.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Moments that are kept: one a second, ten minutes.
@@ -105,6 +109,9 @@ pub(super) struct Now {
     pub predictions: Vec<PredictionEvent>,
     pub troubles: BTreeMap<Part, String>,
     pub counters: SourceCounters,
+    /// When the source gave a picture last, and how long it took for it since the one before.
+    fresh: Option<Instant>,
+    gap: Duration,
     pub out: Rate,
     pub maps: Rate,
     /// When the loop turned last.
@@ -124,6 +131,8 @@ impl Now {
             predictions: Vec::new(),
             troubles: BTreeMap::new(),
             counters: SourceCounters::default(),
+            fresh: None,
+            gap: Duration::ZERO,
             out: Rate::default(),
             maps: Rate::default(),
             turned: Instant::now(),
@@ -139,6 +148,27 @@ impl Now {
             None => self.troubles.remove(&part),
         };
         before != what
+    }
+
+    /// What the source has counted by now.
+    pub fn note_frames(&mut self, counters: SourceCounters) {
+        let came = counters.received - self.counters.received.min(counters.received);
+        self.counters = counters;
+        if let Some(came) = u32::try_from(came).ok().filter(|came| *came > 0) {
+            self.gap = self.fresh.map_or(Duration::ZERO, |before| before.elapsed() / came);
+            self.fresh = Some(Instant::now());
+        }
+    }
+
+    /// How long the source has given no picture; `None`: it never has.
+    pub fn quiet(&self) -> Option<Duration> {
+        self.fresh.map(|fresh| fresh.elapsed())
+    }
+
+    /// Whether pictures come, at the source's own rate.
+    fn flows(&self) -> bool {
+        let most = (3 * self.gap).clamp(FLOWS.0, FLOWS.1);
+        self.state == State::Live && self.quiet().is_some_and(|quiet| quiet < most)
     }
 
     pub fn enter(&mut self, state: State, reason: Option<String>) {
@@ -254,6 +284,7 @@ impl LiveHandle {
             size: now.size,
             fps: now.out.per_second(),
             maps_per_second: now.maps.per_second(),
+            quiet_seconds: now.quiet().map(|quiet| quiet.as_secs()),
             map_age_ms: now.map_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             predictions: now.predictions.clone(),
             model: self.0.models.name().to_owned(),
@@ -358,6 +389,12 @@ impl LiveHandle {
     /// Whether the loop has turned lately: it does so many times a second.
     pub fn turned_within(&self, time: Duration) -> bool {
         lock(&self.0.now).turned.elapsed() < time
+    }
+
+    /// Whether new pictures come, and are shown.
+    pub fn flows(&self) -> bool {
+        let paused = lock(&self.0.wishes).paused;
+        lock(&self.0.now).flows() && !paused
     }
 
     /// Whether its loop has ended, well or not.

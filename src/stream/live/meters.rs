@@ -25,8 +25,10 @@ pub struct Meters {
     pub failed: Counter,
     /// Stills shown while the source was away.
     pub stills: Counter,
-    /// 1 while frames flow.
+    /// 1 while the source is there.
     pub up: Gauge,
+    /// Seconds since the source gave a picture; −1: it never has.
+    pub quiet: Gauge,
     /// Frames of this stream that are with the model.
     pub under_way: Gauge,
     /// Age of the map that is drawn, seconds.
@@ -56,6 +58,7 @@ impl Default for Meters {
             failed: Counter::default(),
             stills: Counter::default(),
             up: Gauge::default(),
+            quiet: Gauge::default(),
             under_way: Gauge::default(),
             map_age: seconds(),
             delay: seconds(),

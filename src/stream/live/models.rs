@@ -92,7 +92,7 @@ impl Models {
         let _one_at_a_time = lock(&self.starting);
         let key = layer.map(str::to_owned);
         let there = lock(&self.running).get(&key).and_then(Weak::upgrade);
-        if let Some(there) = there.filter(|there| there.engine.is_alive()) {
+        if let Some(there) = there.filter(|there| there.engine.is_whole()) {
             return Ok(there);
         }
         let prepared = self.classifier.clone().with_layer(layer).prepare()?;

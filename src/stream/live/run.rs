@@ -139,6 +139,8 @@ const SETTLE_AFTER: Duration = Duration::from_secs(3);
 const OLD_MAP: Duration = Duration::from_millis(500);
 /// A map older than this says nothing about the picture any more.
 const STALE_MAP: Duration = Duration::from_secs(5);
+/// A pause that somebody forgot ends: nothing is recorded and nobody sees anything meanwhile.
+const PAUSE_MOST: Duration = Duration::from_secs(600);
 /// Pause before a model that failed is started again.
 const MODEL_RETRY: Duration = Duration::from_secs(5);
 /// Frames that may wait for their maps at the pace `every`.
@@ -183,6 +185,7 @@ struct Loop {
     /// The newest frame as it came; while paused, the one that is shown.
     last: Option<Frame>,
     frozen: Option<Frame>,
+    pause_ends: Option<Instant>,
     shown: Instant,
     came: Instant,
     out_pts: Duration,
@@ -222,6 +225,7 @@ impl Loop {
             answers: BTreeMap::new(),
             last: None,
             frozen: None,
+            pause_ends: None,
             shown: now,
             came: now,
             out_pts: Duration::ZERO,
@@ -283,9 +287,16 @@ impl Loop {
     /// A file's last frames still get their maps.
     fn drain(&mut self) -> Result<(), StreamError> {
         while !self.held.is_empty() && !self.handle.is_stopping() {
-            let Ok(outcome) = self.explainer.outcomes().recv_timeout(MODEL_RETRY) else { break };
             lock(&self.handle.0.now).turned = Instant::now();
-            self.outcome(outcome)?;
+            match self.explainer.outcomes().recv_timeout(TICK) {
+                Ok(outcome) => self.outcome(outcome)?,
+                // Answers that will not come any more.
+                Err(_) if !self.explainer.model().engine.is_whole() => {
+                    self.held.iter_mut().for_each(|held| held.asked = false);
+                    self.show_answered()?;
+                }
+                Err(_) => {}
+            }
         }
         Ok(())
     }
@@ -332,19 +343,15 @@ impl Loop {
             now.maps.count();
             now.set_trouble(Part::Model, None);
         }
-        match self.settings.pace {
-            // Two workers may answer out of order; an older map never replaces a newer one.
-            Pace::Latest => {
-                if explained.as_ref().is_some_and(|e| self.newest.as_ref().is_none_or(|n| e.seq >= n.seq)) {
-                    self.newest = explained;
-                }
-                Ok(())
-            }
-            Pace::Every => {
-                self.answers.insert(seq, explained);
-                self.show_answered()
-            }
+        if self.held.iter().any(|held| held.asked && held.frame.seq() == seq) {
+            self.answers.insert(seq, explained);
+            return self.show_answered();
         }
+        // Two workers may answer out of order; an older map never replaces a newer one.
+        if explained.as_ref().is_some_and(|e| self.newest.as_ref().is_none_or(|n| e.seq >= n.seq)) {
+            self.newest = explained;
+        }
+        Ok(())
     }
 
     /// At the pace `every`: shows what has its map, in order.
@@ -366,17 +373,19 @@ impl Loop {
 
     /// Shows a frame for the first time, and counts how long it was under way.
     fn show_new(&mut self, frame: &Frame) -> Result<(), StreamError> {
-        self.show(frame, frame.pts())?;
+        self.show(frame, None)?;
         if self.frozen.is_none() {
             self.settings.meters.delay.observe(frame.age().as_secs_f64());
         }
         Ok(())
     }
 
-    /// Paints a frame, taken at `taken`, with the newest map, and hands it to the outputs.
-    fn show(&mut self, frame: &Frame, taken: Duration) -> Result<(), StreamError> {
+    /// Paints a frame with the newest map, and hands it to the outputs. A frame that was shown before comes with the time
+    /// at which it was `taken`.
+    fn show(&mut self, frame: &Frame, again: Option<Duration>) -> Result<(), StreamError> {
         let meters = &self.settings.meters;
         let painting = Instant::now();
+        let taken = again.unwrap_or_else(|| frame.pts());
         let age = self.newest.as_ref().map(|e| taken.saturating_sub(e.pts));
         let explained = self.newest.as_ref().filter(|_| age.is_some_and(|age| age <= STALE_MAP));
         let (maps, names): (&[ClassMap], &[String]) = explained.map_or((&[], &[]), |e| (&e.explanation.maps, &e.names));
@@ -388,6 +397,9 @@ impl Loop {
             captions.push("paused".into());
         } else if let Some(age) = age.filter(|age| *age > OLD_MAP) {
             captions.push(format!("map {:.1} s old", age.as_secs_f64()));
+        }
+        if again.is_some() && !self.wishes.paused {
+            captions.push(format!("no new picture for {} s", self.came.elapsed().as_secs()));
         }
         let captions: Vec<&str> = captions.iter().map(String::as_str).collect();
         let (painted, stats) = self.seen.paint_with(frame, maps, names, &captions)?;
@@ -401,7 +413,8 @@ impl Loop {
 
         let layer = self.explainer.model();
         let predicted = explained.map_or_else(Vec::new, |e| predictions(&e.explanation.top(TOP), &layer.labels));
-        if let Some(events) = &self.events {
+        // What is shown again has been told.
+        if let Some(events) = self.events.as_ref().filter(|_| again.is_none()) {
             let method = layer.method().to_string();
             let ns = |d: Duration| u64::try_from(d.as_nanos()).ok();
             let event = FrameEvent {
@@ -465,8 +478,10 @@ impl Loop {
         let wishes = lock(&self.handle.0.wishes).clone();
         if wishes.classes != self.wishes.classes {
             self.explainer.explain(&wishes.classes);
-            // A camera that sends only on motion may send nothing for hours.
-            if let Some(last) = self.last.clone().filter(|_| self.came.elapsed() > SILENT_AFTER) {
+            // A camera that sends only on motion may send nothing for hours. While frames wait for their maps, one of
+            // them would be pushed out.
+            if let Some(last) = self.last.clone().filter(|_| self.held.is_empty() && self.came.elapsed() > SILENT_AFTER)
+            {
                 self.explainer.offer(&last)?;
             }
         }
@@ -479,6 +494,9 @@ impl Loop {
         }
         if wishes.paused != self.wishes.paused {
             self.frozen = if wishes.paused { self.last.clone() } else { None };
+            self.pause_ends = wishes.paused.then(|| Instant::now() + PAUSE_MOST);
+            let said = if wishes.paused { "paused, for recordings and all viewers" } else { "it goes on" };
+            tracing::info!(stream = self.settings.name, "{said}");
         }
         self.wishes = wishes;
         Ok(())
@@ -512,7 +530,7 @@ impl Loop {
             Ok(model) => model,
             Err(e) => {
                 self.trouble(Part::Layer, Some(e.to_string()));
-                if !self.explainer.model().engine.is_alive() {
+                if !self.explainer.model().engine.is_whole() {
                     self.model_retry = Some(Instant::now() + MODEL_RETRY);
                 } else {
                     // The old layer stays, and the controls say so.
@@ -541,21 +559,27 @@ impl Loop {
         }
         self.checked = Instant::now();
         // Whatever it died of: its last words may have been about another stream's frame.
-        if self.model_retry.is_none() && !self.starting && !self.explainer.model().engine.is_alive() {
+        if self.model_retry.is_none() && !self.starting && !self.explainer.model().engine.is_whole() {
             self.model_retry = Some(Instant::now() + MODEL_RETRY);
         }
         if self.model_retry.is_some_and(|at| at <= Instant::now()) {
             self.model_retry = None;
             self.request();
         }
+        if self.pause_ends.is_some_and(|ends| ends <= Instant::now()) {
+            lock(&self.handle.0.wishes).paused = false;
+            self.obey()?;
+        }
         let trouble = self.outputs.iter_mut().flatten().find_map(|output| output.trouble());
         self.trouble(Part::Output, trouble);
         let health = self.source.health();
         let up = matches!(health, Health::Up { .. });
+        let meters = &self.settings.meters;
         {
             let mut now = lock(&self.handle.0.now);
             now.turned = Instant::now();
-            now.counters = self.source.counters();
+            now.note_frames(self.source.counters());
+            meters.quiet.set(now.quiet().map_or(-1, |quiet| i64::try_from(quiet.as_secs()).unwrap_or(i64::MAX)));
             match &health {
                 Health::Connecting { last, .. } => {
                     now.enter(State::Connecting, last.as_ref().map(|(_, said)| said.clone()));
@@ -565,17 +589,20 @@ impl Loop {
                 Health::Ended => now.enter(State::Ended, None),
             }
         }
-        self.settings.meters.up.set(i64::from(up));
+        meters.up.set(i64::from(up));
         if self.shown.elapsed() < STILL_EVERY {
             return Ok(());
         }
         match health {
             // A camera that sends only on motion: its last picture, so that nobody downstream times out.
+            // Those that wait for their maps come first.
+            _ if !self.held.is_empty() => Ok(()),
             Health::Up { .. } if self.came.elapsed() > SILENT_AFTER => match self.last.clone() {
                 Some(last) => {
                     let again = last.at(live::now(), None, last.seq());
-                    self.show(&again, last.pts())
+                    self.show(&again, Some(last.pts()))
                 }
+                None if self.came.elapsed() > SETTLE_AFTER => self.still(&["no picture yet", "the camera is silent"]),
                 None => Ok(()),
             },
             Health::Away { since, said, .. } if self.came.elapsed() > AWAY_AFTER => {

@@ -10,14 +10,14 @@ const PLOTTED = 5 * 60 * 1000;
 const MJPEG_MOST = 3;                      // browsers keep six connections to a server: some must stay free
 const COLOURS = ['--c0', '--c1', '--c2', '--c3', '--c4'];
 
-// The keys of the window (src/stream/live/controls.rs).
+// The keys of the window (src/stream/live/controls.rs), without space: who scrolls should not pause a recording.
 const KEYS = {
   n: ['class', 'next'], ArrowRight: ['class', 'next'], p: ['class', 'previous'], ArrowLeft: ['class', 'previous'],
   t: ['class', 'top1'], k: ['class', 'pin'],
   l: ['layer', 'next'], j: ['layer', 'previous'], d: ['layer', 'default'],
   '+': ['opacity', 'up'], '=': ['opacity', 'up'], ArrowUp: ['opacity', 'up'], '-': ['opacity', 'down'], ArrowDown: ['opacity', 'down'],
   s: ['style', 'next'], c: ['colormap', 'next'], x: ['colormap', 'previous'], m: ['normalize', 'next'],
-  b: ['label', 'toggle'], ' ': ['pause', 'toggle'], '?': ['help', 'toggle'], h: ['help', 'toggle'],
+  b: ['label', 'toggle'], '?': ['help', 'toggle'], h: ['help', 'toggle'],
 };
 
 const WORDS = { connecting: 'connecting', live: 'live', away: 'away', ended: 'ended', failed: 'failed', missing: 'not started', lost: 'no connection' };
@@ -250,7 +250,7 @@ class Stream {
     }
     if (status.size) part.box.style.setProperty('--shape', `${status.size[0]} / ${status.size[1]}`);
     const age = status.map_age_ms == null ? null : `map ${status.map_age_ms} ms old`;
-    const facts = [status.size?.join(' × '), dead ? null : `${status.fps} frames/s`, dead ? null : `${status.maps_per_second} maps/s`, dead ? null : age,
+    const facts = [status.size?.join(' × '), dead ? null : status.quiet_seconds >= 2 ? `no new picture for ${lasting(status.quiet_seconds)}` : `${status.fps} frames/s`, dead ? null : `${status.maps_per_second} maps/s`, dead ? null : age,
       status.reconnects ? `${status.reconnects} reconnects` : null, status.device, dead ? null : this.picture.how];
     setText(part.facts, facts.filter(Boolean).join(' · '));
     part.trouble.hidden = !status.trouble;
