@@ -79,20 +79,42 @@ fn a_recording_is_cut_by_time_without_losing_a_frame_and_ends_within_two_seconds
 #[test]
 fn the_oldest_files_go_at_the_limit_and_no_others() {
     let dir = tempfile::tempdir().unwrap();
-    let other = dir.path().join("cam-2-20200101T000000Z.mp4");
-    std::fs::write(&other, vec![0; 5000]).unwrap();
-    let old = dir.path().join("cam-20200101T000000Z.mp4");
-    std::fs::write(&old, vec![0; 5000]).unwrap();
+    let holiday = dir.path().join("holiday-2020.mp4");
+    let (old, others) = (dir.path().join("cam-20200101T000000Z.mp4"), dir.path().join("door-20200101T000000Z.mp4"));
+    for file in [&holiday, &old, &others] {
+        let file = std::fs::File::create(file).unwrap();
+        file.set_len(5000).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    }
     let live = Live::start(shapes(30), 25);
     let mut options = options(dir.path(), 2);
     options.keep_bytes = Some(1);
     let recorder = Recorder::start("cam", &live.broadcast, options).unwrap();
     wait_for("a third file", SOON, || recorder.counters().files >= 3);
-    wait_for("the removal", SOON, || recorder.counters().removed >= 2);
+    wait_for("the removal", SOON, || recorder.counters().removed >= 3);
     println!("{:?}", recorder.counters());
     recorder.stop();
-    assert!(other.exists() && !old.exists());
-    assert!(files(dir.path()).len() <= 3, "{:?}", files(dir.path()));
+    assert!(holiday.exists() && !old.exists() && !others.exists());
+    assert!(files(dir.path()).len() <= 4, "{:?}", files(dir.path()));
+}
+
+#[test]
+fn a_small_limit_is_kept_with_long_files_too() {
+    const MOST: u64 = 400_000;
+    let dir = tempfile::tempdir().unwrap();
+    let live = Live::start(shapes(60), 25);
+    let mut options = options(dir.path(), 3600);
+    options.keep_bytes = Some(MOST);
+    let recorder = Recorder::start("cam", &live.broadcast, options).unwrap();
+    let size = || files(dir.path()).iter().filter_map(|f| f.metadata().ok()).map(|meta| meta.len()).sum::<u64>();
+    let (mut largest, mut written) = (0, 0);
+    wait_for("removals", SOON, || {
+        (largest, written) = (largest.max(size()), recorder.counters().files);
+        recorder.counters().removed >= 3
+    });
+    println!("{largest} bytes at most in {written} files");
+    // The file that is being written is not cut before a second has passed.
+    assert!(largest < 2 * MOST, "{largest} bytes");
 }
 
 /// A small disk, where tests may mount one.

@@ -210,7 +210,7 @@ struct OutletArgs {
     #[arg(long, value_name = "TIME", requires = "record")]
     keep: Option<Keep>,
 
-    /// Remove the oldest recorded files past so many bytes, as 20GB
+    /// Remove the oldest recordings in the folder when they take more, as 20GB
     #[arg(long, value_name = "BYTES", requires = "record")]
     keep_bytes: Option<bytesize::ByteSize>,
 

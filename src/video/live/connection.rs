@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -164,7 +164,7 @@ impl Connection {
 impl Plan {
     /// The life of a connection, in its thread.
     fn live(self, ready: &Sender<std::result::Result<Parts, Failure>>, hold: &Receiver<()>) {
-        let pipeline = match self.knock().and_then(|()| self.build()) {
+        let pipeline = match self.knock(hold).and_then(|()| self.build()) {
             Ok(parts) => {
                 let pipeline = parts.pipeline.clone();
                 let _ = ready.send(Ok(parts));
@@ -201,9 +201,11 @@ impl Plan {
     }
 
     /// A pipeline is not built every second of a night in which the camera is off.
-    fn knock(&self) -> std::result::Result<(), Failure> {
+    fn knock(&self, hold: &Receiver<()>) -> std::result::Result<(), Failure> {
         match self.address.place() {
-            Place::Url(_, url) => knock(url),
+            Place::Url(_, url) => {
+                knock(url, self.options.open_within, || hold.try_recv() == Err(TryRecvError::Disconnected))
+            }
             _ => Ok(()),
         }
     }

@@ -20,6 +20,7 @@ mod publish;
 mod push;
 mod reason;
 mod record;
+mod recordings;
 mod retry;
 mod source;
 mod timeline;
@@ -44,4 +45,4 @@ pub use source::{Health, Keep, LiveOptions, LiveSource, SourceCounters, Transpor
 pub use timeline::Timeline;
 pub use webrtc::{Viewer, ViewerOptions};
 pub use window::{Key, Window};
-pub(crate) use {address::has_ending, credentials::split_credentials, publish::is_loopback, record::file_name};
+pub(crate) use {address::has_ending, credentials::split_credentials, publish::is_loopback, recordings::file_name};

@@ -13,6 +13,7 @@ use gstreamer_app as gst_app;
 use super::broadcast::{Broadcast, Packet, Subscription};
 use super::clock;
 use super::feed::{Feed, OutputHealth, Worker, put_away};
+use super::recordings::{self, Limits, file_name, free_path};
 use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
@@ -25,9 +26,10 @@ pub struct RecordOptions {
     pub dir: PathBuf,
     /// Length of a file, up to the next key frame.
     pub segment: Duration,
-    /// Files that ended longer ago are removed; `None`: none for its age.
+    /// Files of this stream that ended longer ago are removed; `None`: none for its age.
     pub keep: Option<Duration>,
-    /// What the files of this stream may take in all; `None`: as much as there is.
+    /// What the recordings in the folder may take in all, of whichever stream; `None`: as much as there is. A file is cut
+    /// before it takes more than a sixteenth of that.
     pub keep_bytes: Option<u64>,
     /// How long to wait after a failure before the next attempt.
     pub retry: Duration,
@@ -105,7 +107,8 @@ const WORKS: Duration = Duration::from_secs(1);
 const TRIAL: usize = 1 << 20;
 /// A file no larger holds a header and no pictures.
 const HEADER: u64 = 2048;
-const EXTENSION: &str = "mp4";
+/// Whole files are removed: many small ones fill the folder closer to its limit.
+const LEAST_FILES: u64 = 16;
 
 impl Recorder {
     /// Records a stream from its next key frame on, into files named `{stream}-{UTC}.mp4`.
@@ -240,7 +243,8 @@ impl Work {
             }
             let Some(packet) = self.next() else { continue };
             let length = current.as_ref().map(|segment| packet.pts().saturating_sub(segment.begin));
-            let due = length.is_none_or(|length| length >= self.options.segment);
+            let large = current.as_ref().is_some_and(|segment| self.is_large(segment.bytes));
+            let due = length.is_none_or(|length| length >= self.options.segment || (large && length >= WORKS));
             if due && !packet.is_key() {
                 self.broadcast.want_key();
             }
@@ -264,6 +268,10 @@ impl Work {
                 None => self.count_drop(1),
             }
         }
+    }
+
+    fn is_large(&self, bytes: u64) -> bool {
+        self.options.keep_bytes.is_some_and(|most| bytes >= most / LEAST_FILES)
     }
 
     fn is_stopped(&self) -> bool {
@@ -297,16 +305,17 @@ impl Work {
         Ok(segment)
     }
 
-    /// Removes the oldest files of this stream at the limits, and says so.
+    /// Removes the oldest files at the limits, and says so.
     fn tidy(&self, current: Option<&Segment>) {
-        let files = match files_of(&self.options.dir, &self.stream) {
+        let files = match recordings::list(&self.options.dir) {
             Ok(files) => files,
             Err(e) => {
                 tracing::warn!(stream = %self.stream, "{} cannot be listed: {e}", self.options.dir.display());
                 return;
             }
         };
-        for (path, why) in too_many(files, &self.options, SystemTime::now()) {
+        let limits = Limits { keep: self.options.keep, keep_bytes: self.options.keep_bytes };
+        for (path, why) in recordings::too_many(files, &self.stream, limits, SystemTime::now()) {
             if current.is_some_and(|segment| segment.path == path) {
                 continue;
             }
@@ -315,6 +324,8 @@ impl Work {
                     self.shared.removed.fetch_add(1, Ordering::Relaxed);
                     tracing::info!(stream = %self.stream, file = %path.display(), "old recording removed: {why}");
                 }
+                // Another stream's recorder was there first.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => tracing::warn!(stream = %self.stream, "{} cannot be removed: {e}", path.display()),
             }
         }
@@ -329,6 +340,8 @@ struct Segment {
     feed: Feed,
     path: PathBuf,
     begin: Duration,
+    /// What was handed to it.
+    bytes: u64,
     whole: bool,
 }
 
@@ -347,7 +360,7 @@ impl Segment {
         };
         let (pipeline, packets, bus) = built().map_err(|e| format!("{e}; {}", e.hint()))?;
         let feed = Feed::new(packets, begin);
-        let mut segment = Self { pipeline, bus, heard: Heard::default(), feed, path, begin, whole: false };
+        let mut segment = Self { pipeline, bus, heard: Heard::default(), feed, path, begin, bytes: 0, whole: false };
         if segment.pipeline.set_state(gst::State::Playing).is_err() {
             segment.check()?;
             return Err(format!("{} cannot be begun", segment.path.display()));
@@ -366,6 +379,7 @@ impl Segment {
                 return Ok(());
             }
         }
+        self.bytes += packet.buffer().size() as u64;
         match self.feed.push(packet) {
             true => Ok(()),
             false => {
@@ -422,153 +436,4 @@ impl Drop for Segment {
 fn try_out(dir: &Path) -> std::io::Result<()> {
     use std::io::Write;
     tempfile::tempfile_in(dir)?.write_all(&vec![0; TRIAL])
-}
-
-/// A stream's name as part of a file's name: no part of it leads out of a folder.
-pub(crate) fn file_name(stream: &str) -> String {
-    let fit = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = stream.chars().take(100).map(fit).collect();
-    match name.trim_start_matches('.') {
-        "" => "stream".into(),
-        name => name.into(),
-    }
-}
-
-/// `{stream}-20261123T215800Z.mp4`, with `-2`, `-3`, … where that is taken.
-fn free_path(dir: &Path, stream: &str, begin: SystemTime) -> PathBuf {
-    let stamp: String =
-        humantime::format_rfc3339_seconds(begin).to_string().chars().filter(|c| !"-:".contains(*c)).collect();
-    let nth = |n: u32| match n {
-        1 => dir.join(format!("{stream}-{stamp}.{EXTENSION}")),
-        n => dir.join(format!("{stream}-{stamp}-{n}.{EXTENSION}")),
-    };
-    (1..1000).map(nth).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| nth(1000))
-}
-
-/// A recorded file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Recorded {
-    /// When it began, and which one of that second: the order of age.
-    begin: (String, u32),
-    path: PathBuf,
-    ended: SystemTime,
-    bytes: u64,
-}
-
-/// When a file began, if it is one of this stream.
-fn begin_of(name: &str, stream: &str) -> Option<(String, u32)> {
-    let rest = name.strip_prefix(stream)?.strip_prefix('-')?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
-    let (stamp, nth) = match rest.split_once('-') {
-        Some((stamp, nth)) => (stamp, nth.parse().ok()?),
-        None => (rest, 1),
-    };
-    let shape = "00000000T000000Z";
-    let fits = stamp.len() == shape.len()
-        && stamp.bytes().zip(shape.bytes()).all(|(c, s)| if s == b'0' { c.is_ascii_digit() } else { c == s });
-    fits.then(|| (stamp.to_owned(), nth))
-}
-
-/// The files of a stream, the oldest first.
-fn files_of(dir: &Path, stream: &str) -> std::io::Result<Vec<Recorded>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let begin = entry.file_name().to_str().and_then(|name| begin_of(name, stream));
-        // What vanishes meanwhile is not ours to remove.
-        let (Some(begin), Ok(meta)) = (begin, entry.metadata()) else { continue };
-        if meta.is_file() {
-            let ended = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push(Recorded { begin, path: entry.path(), ended, bytes: meta.len() });
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Clocks differ by less.
-const AHEAD: Duration = Duration::from_secs(60);
-
-/// Which files go, the oldest first, and why. The newest always stays.
-fn too_many(mut files: Vec<Recorded>, options: &RecordOptions, now: SystemTime) -> Vec<(PathBuf, &'static str)> {
-    // Written while the clock was ahead: they would be the newest for ever.
-    files.sort_by_key(|file| file.ended <= now + AHEAD);
-    let mut bytes: u64 = files.iter().map(|f| f.bytes).sum();
-    let mut gone = Vec::new();
-    let newest = files.len().saturating_sub(1);
-    for file in files.into_iter().take(newest) {
-        let age = now.duration_since(file.ended).unwrap_or_default();
-        let why = match (options.keep, options.keep_bytes) {
-            (Some(keep), _) if age > keep => "it is older than --keep",
-            (_, Some(most)) if bytes > most => "the recordings are larger than --keep-bytes",
-            _ => continue,
-        };
-        bytes -= file.bytes;
-        gone.push((file.path, why));
-    }
-    gone
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_files_of_this_stream_are_its_own() {
-        let own = ["cam-20261123T215800Z.mp4", "cam-20261123T215800Z-2.mp4"];
-        let others = [
-            "cam-2-20261123T215800Z.mp4",
-            "cam-20261123T215800Z.mkv",
-            "cam-holiday.mp4",
-            "cam2-20261123T215800Z.mp4",
-            "cam-20261123T215800Zx.mp4",
-            "cam-é0261123T215800Z.mp4",
-        ];
-        assert!(own.iter().all(|name| begin_of(name, "cam").is_some()));
-        assert!(others.iter().all(|name| begin_of(name, "cam").is_none()));
-        assert_eq!(file_name("../a b/ç"), "_a_b_ç");
-        assert_eq!(file_name(".."), "stream");
-    }
-
-    #[test]
-    fn a_name_says_when_it_began_and_never_replaces_a_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
-        let first = free_path(dir.path(), "cam", at);
-        assert!(first.ends_with("cam-20231114T221320Z.mp4"), "{first:?}");
-        std::fs::write(&first, "").unwrap();
-        let second = free_path(dir.path(), "cam", at);
-        assert!(second.ends_with("cam-20231114T221320Z-2.mp4"), "{second:?}");
-        std::fs::write(&second, "").unwrap();
-        let files = files_of(dir.path(), "cam").unwrap();
-        assert_eq!(files.into_iter().map(|f| f.path).collect::<Vec<_>>(), [first, second]);
-    }
-
-    #[test]
-    fn the_oldest_go_at_either_limit_and_the_newest_stays() {
-        let now = SystemTime::now();
-        let file = |n: u32, minutes: u64| Recorded {
-            begin: ("x".into(), n),
-            path: n.to_string().into(),
-            ended: now - Duration::from_secs(60 * minutes),
-            bytes: 10,
-        };
-        let files = vec![file(1, 90), file(2, 30), file(3, 10), file(4, 0)];
-        let mut options = RecordOptions::new(".").unwrap();
-        let gone = |options: &RecordOptions| {
-            too_many(files.clone(), options, now).into_iter().map(|(p, _)| p.display().to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(gone(&options), Vec::<String>::new());
-        options.keep = Some(Duration::from_secs(3600));
-        assert_eq!(gone(&options), ["1"]);
-        options.keep_bytes = Some(25);
-        assert_eq!(gone(&options), ["1", "2"]);
-        options.keep_bytes = Some(0);
-        assert_eq!(gone(&options), ["1", "2", "3"]);
-
-        let ahead = Recorded { ended: now + Duration::from_secs(86_400), ..file(5, 0) };
-        let options = RecordOptions { keep_bytes: Some(20), ..RecordOptions::new(".").unwrap() };
-        let gone = too_many(vec![file(3, 10), file(4, 0), ahead], &options, now);
-        assert_eq!(gone.len(), 1, "{gone:?}");
-        assert_eq!(gone[0].0, PathBuf::from("5"), "what comes from the future is not the newest");
-    }
 }
