@@ -184,6 +184,9 @@ fn live_says_what_is_wrong_with_its_words_and_no_secret() {
     live(&["rtsp://me:s3cr3t@host/a", "rtsp://me:s3cr3t@host/b"], 2);
     live(&["test", "--push", "ftp://me:s3cr3t@host/"], 2);
     live(&["test", "--token", "s3cr3t"], 2);
+    for name in ["", "..", "a/b"] {
+        assert!(live(&["test", "--name", name], 2).contains("letters, digits"));
+    }
     assert!(live(&["test", "--http", "here"], 2).contains("127.0.0.1:8080"));
     is_clear(&live(&["test", "--realtime=false", "--record", "r"], 2), "--realtime=false");
 }

@@ -78,6 +78,7 @@ fn trouble_in_one_stream_never_touches_another() {
     for name in [
         "gradcast_record_failures_total{stream=\"c-unwritable\"}",
         "gradcast_stage_seconds_count{stream=\"c-unwritable\",stage=\"encode\"}",
+        "gradcast_stage_seconds_count{stream=\"c-unwritable\",stage=\"decode\"}",
     ] {
         let counted = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
         assert!(counted.is_some_and(|n| n > 0.0), "{name}\n{metrics}");

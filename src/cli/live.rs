@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
-use gradcast::monitor::config::{Config, Link, StreamConfig};
+use gradcast::monitor::config::{Config, Link, StreamConfig, stream_name};
 use gradcast::monitor::{Monitor, OpenExtra};
 use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, key};
 use gradcast::video::live::{self, Window};
@@ -48,7 +48,7 @@ pub struct Args {
     no_window: bool,
 
     /// The stream's name, in the page, in events and in names of files
-    #[arg(long, default_value = "live")]
+    #[arg(long, default_value = "live", value_parser = stream_name)]
     name: String,
 
     #[command(flatten)]

@@ -46,7 +46,8 @@ const HISTOGRAMS: [HistogramRow; 2] = [
 ];
 
 type StageRow = (&'static str, fn(&Meters) -> &Histogram);
-const STAGES: [StageRow; 5] = [
+const STAGES: [StageRow; 6] = [
+    ("decode", |m| &m.decode),
     ("view", |m| &m.view),
     ("model", |m| &m.model),
     ("paint", |m| &m.paint),

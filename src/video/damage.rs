@@ -1,7 +1,6 @@
 //! What software decoders say about damage. They conceal it and hand out a picture all the same,
 //! and tell nobody but GStreamer's log.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gstreamer as gst;
@@ -13,19 +12,14 @@ pub(crate) fn told() -> u64 {
     TOLD.load(Ordering::Relaxed)
 }
 
-/// Begins to listen. GStreamer must have been started.
-pub(crate) fn listen() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // Only for people who ask for it does the log also go to the terminal.
-        if std::env::var_os("GST_DEBUG").is_none() {
-            gst::log::remove_default_log_function();
-            gst::log::set_threshold_for_name("libav", gst::DebugLevel::Error);
+/// Begins to listen. To be called once, after GStreamer has started.
+pub(super) fn listen() {
+    if std::env::var_os("GST_DEBUG").is_none() {
+        gst::log::set_threshold_for_name("libav", gst::DebugLevel::Error);
+    }
+    gst::log::add_log_function(|category, level, _, _, _, _, _| {
+        if level == gst::DebugLevel::Error && category.name() == "libav" {
+            TOLD.fetch_add(1, Ordering::Relaxed);
         }
-        gst::log::add_log_function(|category, level, _, _, _, _, _| {
-            if level == gst::DebugLevel::Error && category.name() == "libav" {
-                TOLD.fetch_add(1, Ordering::Relaxed);
-            }
-        });
     });
 }

@@ -11,6 +11,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::bus::Heard;
+use super::debug;
 use super::description::{self, Container, Description, Encoder, TrackRule, fill, named};
 use super::error::{Result, VideoError};
 use super::file_source::SourceInfo;
@@ -202,6 +203,7 @@ impl FileSink {
             stall_after: options.stall_after,
             notes: plan.notes,
         };
+        debug::draw(&sink.pipeline, "file-sink");
         if sink.pipeline.set_state(gst::State::Playing).is_err() {
             sink.heard.listen(&sink.bus, gst::ClockTime::ZERO);
             let e = sink.failed();

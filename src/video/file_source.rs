@@ -11,6 +11,7 @@ use gstreamer_app as gst_app;
 
 use super::bus::Heard;
 use super::damage;
+use super::debug;
 use super::description::Description;
 use super::error::{Result, VideoError};
 use super::frame::{Colours, Frame, FrameFormat, duration};
@@ -187,6 +188,7 @@ impl FileSource {
     pub fn start(&mut self) -> Result<()> {
         // Whoever did not take the tracks does not want them.
         self.tracks.clear();
+        debug::draw(&self.pipeline, "file-source");
         match self.pipeline.set_state(gst::State::Playing) {
             Ok(_) => Ok(()),
             Err(e) => {

@@ -275,6 +275,7 @@ pub struct Frame {
     pts: Duration,
     duration: Option<Duration>,
     made: Instant,
+    decoding: Option<Duration>,
 }
 
 impl Frame {
@@ -285,7 +286,11 @@ impl Frame {
         pts: Duration,
         duration: Option<Duration>,
     ) -> Self {
-        Self { buffer, format, seq, pts, duration, made: Instant::now() }
+        Self { buffer, format, seq, pts, duration, made: Instant::now(), decoding: None }
+    }
+
+    pub(crate) fn decoded_in(self, decoding: Option<Duration>) -> Self {
+        Self { decoding, ..self }
     }
 
     /// What all frames of the stream have in common.
@@ -311,6 +316,11 @@ impl Frame {
     /// How long ago this program got it, or the one that it was painted from.
     pub fn age(&self) -> Duration {
         self.made.elapsed()
+    }
+
+    /// How long it was in the decoder, where that is known.
+    pub fn decode_time(&self) -> Option<Duration> {
+        self.decoding
     }
 
     /// The same picture at another time and place in the stream; the samples are shared.

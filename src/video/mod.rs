@@ -16,6 +16,7 @@
 
 mod bus;
 mod damage;
+mod debug;
 mod description;
 mod elements;
 mod error;
@@ -37,7 +38,9 @@ pub use frame::{Frame, FrameFormat, FrameMut, FramePool, FrameRead, Matrix, Pixe
 pub use scale::{Region, RgbScaler};
 pub use tracks::{CopiedTrack, TrackInfo, TrackKind};
 
-/// Where frames come from: a recorded file today, something live tomorrow.
+use std::sync::Once;
+
+/// Where the frames of a recording come from. Live ones come from a [`LiveSource`](live::LiveSource).
 pub trait Source: Send {
     /// What was found out when it was opened.
     fn info(&self) -> &SourceInfo;
@@ -71,6 +74,10 @@ pub fn init() -> Result<()> {
         )
         .because(e)
     })?;
-    damage::listen();
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        debug::start_log();
+        damage::listen();
+    });
     Ok(())
 }

@@ -291,6 +291,19 @@ impl Config {
 /// Longer names make no good file names.
 const LONGEST_NAME: usize = 64;
 
+/// The name of a stream.
+///
+/// # Errors
+/// A sentence that says what a name is made of.
+pub fn stream_name(text: &str) -> Result<String, String> {
+    match is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "a name is made of up to {LONGEST_NAME} letters, digits, `-`, `_` and `.`, which it does not begin with"
+        )),
+    }
+}
+
 /// Whether a name can stand in a URL and in a file's name as it is.
 fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

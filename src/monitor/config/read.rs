@@ -16,7 +16,10 @@ use super::error::{COMPARE, ConfigError};
 use super::values::{
     Between, Bytes, FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment, Share, scrub,
 };
-use super::{Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, Stamp, StreamConfig, is_name};
+use super::{
+    Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, Stamp, StreamConfig, is_name,
+    stream_name,
+};
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::{ColorMap, Look, Normalize, Style};
 use crate::stream::live::Pace;
@@ -186,11 +189,7 @@ impl<'a> Document<'a> {
 
     /// The name of a stream or model.
     fn name_of(&self, key: &Key<'a>) -> Result<String, ConfigError> {
-        let name = key.get_ref();
-        if is_name(name) {
-            return Ok(name.to_string());
-        }
-        Err(self.error(key.span(), "a name is made of up to 64 letters, digits, `-`, `_` and `.`"))
+        stream_name(key.get_ref()).map_err(|what| self.error(key.span(), what))
     }
 
     fn read_value<T: DeserializeOwned>(&self, value: Value<'a>) -> Result<T, ConfigError> {

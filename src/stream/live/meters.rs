@@ -35,8 +35,9 @@ pub struct Meters {
     pub map_age: Histogram,
     /// From a frame's arrival to its being painted and handed to the outputs, seconds.
     pub delay: Histogram,
-    /// Seconds per frame: making the model's picture, from submission to the map, painting, handing to the outputs,
+    /// Seconds per frame: in the decoder, making the model's picture, from submission to the map, painting, handing to the outputs,
     /// from there to the encoded packet.
+    pub decode: Histogram,
     pub view: Histogram,
     pub model: Histogram,
     pub paint: Histogram,
@@ -62,6 +63,7 @@ impl Default for Meters {
             under_way: Gauge::default(),
             map_age: seconds(),
             delay: seconds(),
+            decode: seconds(),
             view: seconds(),
             model: seconds(),
             paint: seconds(),

@@ -305,6 +305,9 @@ impl Loop {
     fn frame(&mut self, frame: Frame) -> Result<(), StreamError> {
         self.came = Instant::now();
         self.settings.meters.frames_in.inc();
+        if let Some(decoding) = frame.decode_time() {
+            self.settings.meters.decode.observe(decoding.as_secs_f64());
+        }
         if self.wishes.paused && self.frozen.is_none() {
             self.frozen = Some(frame.clone());
         }

@@ -20,9 +20,11 @@ use url::Url;
 use super::address::{Address, Kind, Place};
 use super::camera;
 use super::credentials::{Credentials, scrub};
+use super::decode_time::DecodeTimes;
 use super::knock::knock;
 use super::reason::{self, Failure, Reason};
 use super::source::{LiveOptions, Transport};
+use crate::video::debug;
 use crate::video::description::{self, LiveSourceText, fill, named};
 use crate::video::error::{Result, VideoError};
 use crate::video::frame::FrameFormat;
@@ -44,6 +46,7 @@ pub(super) struct Connection {
     /// Hangs up when the thread has ended.
     closed: Receiver<()>,
     playing: bool,
+    drawn: bool,
 }
 
 /// What the supervisor gets hold of.
@@ -52,6 +55,7 @@ struct Parts {
     bus: gst::Bus,
     frames: gst_app::AppSink,
     fit: gst::Element,
+    times: DecodeTimes,
 }
 
 /// What a look found.
@@ -97,7 +101,7 @@ impl Connection {
             plan.live(&give, &hold);
             drop(alive);
         })?;
-        Ok(Self { what, parts: None, ready, close, closed, playing: false })
+        Ok(Self { what, parts: None, ready, close, closed, playing: false, drawn: false })
     }
 
     /// Looks once, for a short time.
@@ -115,7 +119,10 @@ impl Connection {
         };
         while let Some(message) = parts.bus.pop() {
             match message.view() {
-                gst::MessageView::Error(e) => return Event::Failed(self.what.failure(e)),
+                gst::MessageView::Error(e) => {
+                    debug::draw(&parts.pipeline, "source-failed");
+                    return Event::Failed(self.what.failure(e));
+                }
                 gst::MessageView::Eos(_) => return Event::End,
                 gst::MessageView::SegmentDone(_) => play_from_start(&parts.pipeline, gst::SeekFlags::SEGMENT),
                 gst::MessageView::Progress(p) => {
@@ -131,7 +138,12 @@ impl Connection {
         }
         let begun = Instant::now();
         match parts.frames.try_pull_sample(LOOK) {
-            Some(sample) => Event::Sample(sample),
+            Some(sample) => {
+                if !std::mem::replace(&mut self.drawn, true) {
+                    debug::draw(&parts.pipeline, "source");
+                }
+                Event::Sample(sample)
+            }
             None => {
                 // A sink that has not started yet says at once that there is nothing.
                 if begun.elapsed() < Duration::from_millis(1) {
@@ -145,6 +157,11 @@ impl Connection {
     /// The source has agreed to send pictures, whether or not one has come.
     pub fn is_playing(&self) -> bool {
         self.playing
+    }
+
+    /// How long the picture with this time stamp was in the decoder, where there is one.
+    pub fn decode_time(&self, stamp: Option<gst::ClockTime>) -> Option<Duration> {
+        self.parts.as_ref().and_then(|parts| parts.times.of(stamp))
     }
 
     /// Brings what follows to this format.
@@ -220,7 +237,10 @@ impl Plan {
     fn assemble(&self) -> std::result::Result<Parts, Trouble> {
         let pipeline = description::pipeline(&launch(&self.options, &self.address))?;
         // Without it, decodebin gathers seconds of motion JPEG before it hands on the first picture.
-        pipeline.connect_deep_element_added(|_, _, element| {
+        let times = DecodeTimes::default();
+        let watching = times.clone();
+        pipeline.connect_deep_element_added(move |_, _, element| {
+            watching.watch(element);
             if element.has_property_with_type("single-stream", bool::static_type()) {
                 element.set_property("single-stream", true);
             }
@@ -239,7 +259,7 @@ impl Plan {
         }
         let bus =
             pipeline.bus().ok_or_else(|| VideoError::run("a pipeline has no bus", "this is a fault of GStreamer"))?;
-        Ok(Parts { pipeline, bus, frames, fit })
+        Ok(Parts { pipeline, bus, frames, fit, times })
     }
 
     /// Tells the element where to look and who asks. A stand-in is left as it is.

@@ -15,6 +15,7 @@ use super::clock;
 use super::feed::put_away;
 use crate::sync::lock;
 use crate::video::bus::Heard;
+use crate::video::debug;
 use crate::video::description::{self, Description, LiveEncoderRow, fill, named};
 use crate::video::error::{Result, VideoError};
 use crate::video::frame::{Frame, FrameFormat, clock_time, duration};
@@ -178,6 +179,7 @@ impl LiveEncoder {
         };
         encoder.frames.set_caps(Some(format.caps()));
         lock(&encoder.state).format = Some(Arc::clone(format));
+        debug::draw(&encoder.pipeline, "encoder");
         match encoder.pipeline.set_state(gst::State::Playing) {
             Ok(_) => Ok(encoder),
             Err(e) => Err(encoder.failed().unwrap_or_else(|| not_working("it does not start")).because(e)),

@@ -12,6 +12,7 @@ mod camera;
 pub(crate) mod clock;
 mod connection;
 pub(crate) mod credentials;
+mod decode_time;
 mod encoder;
 mod feed;
 mod jpeg;

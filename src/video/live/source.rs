@@ -511,7 +511,8 @@ impl Supervisor {
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
         let pts = buffer.pts().and_then(|pts| segment?.to_running_time(pts)).map(duration);
         let lasts = buffer.duration().map(duration).filter(|d| !d.is_zero());
-        let frame = Frame::new(buffer, format, self.seq, self.timeline.place(pts, arrival), lasts);
+        let decoding = connection.decode_time(buffer.pts());
+        let frame = Frame::new(buffer, format, self.seq, self.timeline.place(pts, arrival), lasts).decoded_in(decoding);
         self.seq += 1;
         {
             let counters = &mut self.shared.state().counters;

@@ -1,0 +1,45 @@
+//! Promise: GStreamer's own means of looking inside work as people know them, and no password gets into them.
+
+mod common;
+
+#[path = "common/rtsp.rs"]
+mod rtsp;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::cli::gradcast;
+use rtsp::{H264, PASSWORD, Rtsp, Serving, USER, clip, free_port, within};
+
+#[test]
+fn the_debug_log_and_the_graphs_hold_no_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clip(folder.path(), "a.mkv", (320, 180), 25, H264);
+    let server = Rtsp::start(Serving { clip, auth: Some("digest"), tls: None }, free_port());
+    let (log, stderr, events) = ["log.txt", "stderr.txt", "e.jsonl"].map(|name| folder.path().join(name)).into();
+    let url = server.url().replace("://", &format!("://{USER}:{PASSWORD}@"));
+    for file in [None, Some(&log)] {
+        let mut command = gradcast();
+        command.args(["live", &url, "--no-window", "--device", "cpu", "--events"]).arg(&events);
+        command.env("GST_DEBUG", "rtsp*:6").env("GST_DEBUG_DUMP_DOT_DIR", folder.path());
+        command.envs(file.map(|file| ("GST_DEBUG_FILE", file)));
+        let mut child = command.stderr(Stdio::from(std::fs::File::create(&stderr).unwrap())).spawn().unwrap();
+        let came = || std::fs::metadata(&events).is_ok_and(|meta| meta.len() > 0);
+        let came = within(Duration::from_secs(60), came);
+        // SAFETY: a signal to a child of ours that has not been waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+        child.wait().unwrap();
+        let text = std::fs::read_to_string(file.unwrap_or(&stderr)).unwrap();
+        assert!(came.is_some() && text.contains("gst_rtspsrc") && text.contains("rtsp://127.0.0.1"), "{text}");
+        assert!(!text.contains(PASSWORD));
+        std::fs::remove_file(&events).unwrap();
+    }
+    let graphs = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let graphs: Vec<_> = graphs.filter(|path| path.extension().is_some_and(|e| e == "dot")).collect();
+    assert!(!graphs.is_empty(), "the source is drawn");
+    for graph in graphs {
+        let text = std::fs::read_to_string(&graph).unwrap();
+        assert!(text.contains("rtspsrc") || text.contains("rtph264depay"), "{}", graph.display());
+        assert!(!text.contains(PASSWORD), "{}", graph.display());
+    }
+}
