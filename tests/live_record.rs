@@ -44,7 +44,8 @@ fn a_recording_is_cut_by_time_without_losing_a_frame_and_ends_within_two_seconds
     let dir = tempfile::tempdir().unwrap();
     let live = Live::start(shapes(60), 25);
     let recorder = Recorder::start("cam 1", &live.broadcast, options(&dir.path().join("new"), 4)).unwrap();
-    std::thread::sleep(Duration::from_secs(11));
+    wait_for("a third file", 3 * SOON, || recorder.counters().files >= 3);
+    std::thread::sleep(Duration::from_secs(1));
     assert!(matches!(recorder.health(), OutputHealth::Up { .. }), "{:?}", recorder.health());
     let counters = recorder.counters();
     let begin = Instant::now();
@@ -53,7 +54,7 @@ fn a_recording_is_cut_by_time_without_losing_a_frame_and_ends_within_two_seconds
     assert!(begin.elapsed() < Duration::from_secs(2));
     assert_eq!(counters.dropped, 0);
     let files = files(&dir.path().join("new"));
-    assert_eq!((files.len() as u64, counters.files), (3, 3), "{files:?}");
+    assert!((3..=4).contains(&files.len()), "{files:?}");
     let mut all = 0;
     for file in &files {
         let (ffmpeg, gst, said) = played(file);
@@ -65,11 +66,16 @@ fn a_recording_is_cut_by_time_without_losing_a_frame_and_ends_within_two_seconds
             SOON,
         );
         println!("start and duration: {start}");
-        let start: f64 = start.split(',').next().unwrap().parse().unwrap();
-        assert!(start.abs() < 0.1, "a file begins at zero: {start}");
+        let times: Vec<f64> = start.trim().split(',').map(|t| t.parse().unwrap()).collect();
+        assert!(times[0].abs() < 0.1, "a file begins at zero: {start}");
+        // Cut at the first key frame behind the time; one comes every two seconds.
+        let last = *file == files[files.len() - 1];
+        assert!(last || (3.5..8.0).contains(&times[1]), "{start}");
         all += ffmpeg as u64;
     }
-    assert!(all >= counters.packets && all <= counters.packets + 2, "{all} of {}", counters.packets);
+    // Counted before the end, which records what came meanwhile.
+    let pushed = live.pushed.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(all >= counters.packets && all <= pushed, "{all} of {}, {pushed} pushed", counters.packets);
     if let Some(picture) = look("recorded.png") {
         let args = ["-v", "error", "-y", "-ss", "1", "-i", files[1].to_str().unwrap(), "-frames:v", "1", &picture];
         assert!(run("ffmpeg", &args, SOON).0);

@@ -28,9 +28,9 @@ fn service() {
     let asked = Arc::clone(&alive);
     let watchdog = Watchdog::start(move || asked.load(SeqCst));
     assert_eq!(watchdog.is_some(), std::env::var_os("WATCHDOG_USEC").is_some());
-    std::thread::sleep(Duration::from_millis(450));
+    std::thread::sleep(Duration::from_millis(1050));
     alive.store(false, SeqCst);
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(500));
     systemd::reloading();
     std::thread::sleep(Duration::from_millis(300));
     drop(watchdog);
@@ -52,18 +52,24 @@ fn the_service_manager_hears_all_that_it_should() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_nonblocking(true).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // Heard as it is said: a socket that nobody reads holds the service up after ten messages.
+    let listener = std::thread::spawn(move || {
+        let (mut heard, mut buffer) = (Vec::new(), [0; 1024]);
+        while heard.last().is_none_or(|last| last != "STOPPING=1\n")
+            && let Ok(length) = socket.recv(&mut buffer)
+        {
+            heard.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+        }
+        heard
+    });
     let done = run_service(&path, Some("200000"));
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
-
-    let mut heard = Vec::new();
-    let mut buffer = [0; 1024];
-    while let Ok(length) = socket.recv(&mut buffer) {
-        heard.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
-    }
+    let heard = listener.join().unwrap();
     assert_eq!(heard[0], "READY=1\nSTATUS=2 streams WATCHDOG=trigger\n");
     let fed = heard.iter().filter(|h| *h == "WATCHDOG=1\n").count();
-    assert!((3..=6).contains(&fed), "{heard:?}");
+    // At the beginning, and ten times in the second that it turns; fewer where the machine is busy.
+    assert!((3..=20).contains(&fed), "{heard:?}");
     let at = heard.iter().position(|h| h.starts_with("RELOADING=1\nMONOTONIC_USEC=")).unwrap();
     assert_eq!(heard[at + 1..], ["STOPPING=1\n"], "what does not turn is not fed");
 }

@@ -30,7 +30,9 @@ fn a_watched_slideshow_is_named_within_a_second_of_each_change() {
     let pts = |event: &Value| event["pts_ns"].as_u64().unwrap() as f64 / 1e9;
     // A client begins at the first frame of the clip, whose photos last a second each.
     let lasts = || {
-        let all = if log.exists() { events(&log) } else { Vec::new() };
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        // The last line may be under way.
+        let all: Vec<Value> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
         all.last().map_or(0.0, |last| pts(last) - pts(&all[0]))
     };
     let until = Instant::now() + Duration::from_secs(60);
