@@ -61,8 +61,25 @@ impl App {
     }
 
     fn find(&self, name: &str) -> Result<Arc<dyn Channel>, Refused> {
-        self.stream(name).ok_or_else(|| Refused(StatusCode::NOT_FOUND, format!("there is no stream {name}")))
+        self.stream(name).ok_or_else(|| unknown(name))
     }
+
+    /// How each stream is, those that did not start included, by name.
+    fn statuses(&self) -> BTreeMap<String, Value> {
+        let console = &self.0.console;
+        let running = console.streams().into_iter().map(|stream| (stream.name().to_owned(), stream.status()));
+        let missing = console.missing().into_iter().map(|(name, missing)| {
+            let Missing { why, since, .. } = missing;
+            let seconds = since.elapsed().as_secs();
+            let status = json!({ "name": name, "state": "missing", "seconds": seconds, "reason": why });
+            (name, status)
+        });
+        running.chain(missing).collect()
+    }
+}
+
+fn unknown(name: &str) -> Refused {
+    Refused(StatusCode::NOT_FOUND, format!("there is no stream {name}"))
 }
 
 /// An answer that says what is wrong.
@@ -150,18 +167,12 @@ async fn reload(State(app): State<App>) -> Answer {
 }
 
 async fn streams(State(app): State<App>) -> Json<Vec<Value>> {
-    let console = &app.0.console;
-    let running = console.streams().into_iter().map(|stream| (stream.name().to_owned(), stream.status()));
-    let missing = console.missing().into_iter().map(|(name, missing)| {
-        let Missing { why, since, .. } = missing;
-        let status = json!({ "name": name, "state": "missing", "seconds": since.elapsed().as_secs(), "reason": why });
-        (name, status)
-    });
-    Json(running.chain(missing).collect::<BTreeMap<_, _>>().into_values().collect())
+    Json(app.statuses().into_values().collect())
 }
 
 async fn status(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(Json(app.find(&name)?.status()).into_response())
+    let status = app.statuses().remove(&name).ok_or_else(|| unknown(&name))?;
+    Ok(Json(status).into_response())
 }
 
 async fn history(State(app): State<App>, Path(name): Path<String>) -> Answer {
