@@ -98,6 +98,50 @@ fn an_encoder_that_is_not_there_or_cannot_work_says_so() {
 }
 
 #[test]
+fn a_slow_encoder_gets_the_newest_frame_and_the_others_are_counted() {
+    const ENCODES: Duration = Duration::from_millis(200);
+    let frames = shapes(1);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("slow.toml");
+    let launch = format!(
+        "identity sleep-time={} ! videoconvert ! x264enc name=encoder tune=zerolatency speed-preset=ultrafast",
+        ENCODES.as_micros()
+    );
+    std::fs::write(&path, format!("[live.encoders.x264]\nlaunch = \"{launch}\"\n")).unwrap();
+    let mut options = EncoderOptions::new().unwrap();
+    options.description = Description::load(&path).unwrap();
+    let encoder = LiveEncoder::start(frames[0].format(), &options).unwrap();
+    let packets = encoder.broadcast().subscribe(100);
+    let (delays, pushed, refused) = std::thread::scope(|s| {
+        let taker = s.spawn(|| {
+            let mut delays = Vec::new();
+            while !packets.ended() {
+                let Some(packet) = packets.next(Duration::from_millis(20)) else { continue };
+                delays.push(gradcast::video::live::now() - packet.pts());
+            }
+            delays
+        });
+        let (mut pushed, mut refused) = (0, 0);
+        for _ in 0..100 {
+            pushed += 1;
+            refused += u64::from(!encoder.push(frames[0].at(gradcast::video::live::now(), None, 0)));
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        assert_eq!(encoder.dropped(), refused);
+        encoder.finish();
+        (taker.join().unwrap(), pushed, refused)
+    });
+    let mut sorted = delays.clone();
+    sorted.sort();
+    let median = sorted[sorted.len() / 2];
+    println!("{pushed} frames, {refused} dropped; {} packets, {median:?} old (median) of {delays:?}", delays.len());
+    assert_eq!(delays.len() as u64, pushed - refused);
+    assert!(delays.len() > 5);
+    // Encoding, and one frame time of waiting; with a queue it would be two encodings at least.
+    assert!(median < ENCODES + Duration::from_millis(100), "{median:?}");
+}
+
+#[test]
 fn odd_sizes_and_other_encoders_make_packets() {
     let frames = shapes(1);
     for (encoder, width, height) in [("x264", 321, 241), ("x264", 322, 241), ("openh264", 321, 241)] {

@@ -137,7 +137,7 @@ impl Recorder {
         let work = Work {
             stream: file_name(stream),
             broadcast: broadcast.clone(),
-            subscription: broadcast.subscribe(ROOM),
+            subscription: broadcast.collect(ROOM),
             options,
             shared: Arc::clone(&shared),
             stopped,
