@@ -15,8 +15,6 @@ use crate::sync::lock;
 
 /// How long a worker waits for a batch to fill: a frame's time at 30 fps, no more.
 const BATCH_DEADLINE: Duration = Duration::from_millis(35);
-/// Jobs that may wait in an engine's channel; seats keep each stream to its share of them.
-const ROOM: usize = 512;
 
 /// A running model as a stream uses it.
 pub struct Running {
@@ -96,7 +94,7 @@ impl Models {
             return Ok(there);
         }
         let prepared = self.classifier.clone().with_layer(layer).prepare()?;
-        let options = EngineOptions { deadline: BATCH_DEADLINE, room: ROOM, ..prepared.engine_options() };
+        let options = EngineOptions { deadline: BATCH_DEADLINE, ..prepared.engine_options() };
         let engine = Engine::start(&prepared.bytes, &options)?;
         let Prepared { report, labels, fit, classes, notes, .. } = prepared;
         let started = Arc::new(Running { engine, labels, fit, classes, report, notes });
