@@ -84,7 +84,7 @@ pub fn run() -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Annotate(args) => annotate::run(&args),
-        Command::Live(args) => live::run(&args),
+        Command::Live(args) => live::run(&args, given.subcommand_matches("live")),
         // Its configuration has a word in how it logs.
         Command::Watch(args) => watch::run(&args, cli.log_format, given.subcommand_matches("watch")),
         Command::Explain(args) => explain::run(&args),
