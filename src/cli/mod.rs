@@ -18,6 +18,7 @@ mod flags;
 mod inspect;
 mod interrupt;
 mod live;
+mod livetest;
 mod logging;
 mod memory;
 mod outlets;

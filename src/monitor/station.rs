@@ -252,3 +252,21 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
     };
     Ok((address, options))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_pause_that_is_said_alone_holds() {
+        let description = Description::built_in().unwrap();
+        let workshop = Workshop { description, encoder: EncoderOptions::new().unwrap(), snapshots: PathBuf::new() };
+        let mut config = StreamConfig::new("test".parse().unwrap());
+        let retry = |config: &StreamConfig| source_of(config, &workshop).unwrap().1.retry;
+        assert_eq!(retry(&config), Retry::default());
+        config.retry_first = Some(Duration::from_secs(30));
+        assert_eq!(retry(&config).most, Duration::from_secs(30));
+        config.retry_most = Some(Duration::from_secs(60));
+        assert_eq!(retry(&config).most, Duration::from_secs(60));
+    }
+}

@@ -640,3 +640,22 @@ fn end(station: Station) -> (Written, Result<(), StreamError>) {
     let ended = catch_unwind(AssertUnwindSafe(|| station.stop()));
     ended.unwrap_or_else(|panic| (written, Err(StreamError::died(&*panic))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::Description;
+    use crate::video::live::EncoderOptions;
+
+    #[test]
+    fn who_is_no_longer_looked_after_is_not_alive() {
+        let description = Description::built_in().unwrap();
+        let encoder = EncoderOptions::new().unwrap();
+        let monitor = Monitor::new(Workshop { description, encoder, snapshots: PathBuf::new() });
+        assert!(monitor.is_alive(), "it has not begun");
+        monitor.look_after();
+        assert!(monitor.is_alive());
+        *lock(&monitor.looked) = Instant::now().checked_sub(HUNG);
+        assert!(!monitor.is_alive());
+    }
+}
