@@ -173,6 +173,14 @@ fn an_encoder_that_fails_is_started_again() {
     assert!(again.is_key());
     assert!(stream.status().frames_out > shown + 30, "the video went on meanwhile");
     assert!(within(SOON, || stream.status().trouble.is_none()).is_some(), "and the trouble is over");
+
+    // It comes back also where nobody looks any more.
+    assert!(within(SOON, || stream.status().trouble.is_some()).is_some());
+    drop(packets);
+    let flows = || stream.broadcast().flows(Duration::from_secs(1));
+    assert!(within(SOON, || !flows()).is_some(), "nobody is let in meanwhile");
+    assert!(within(SOON, || stream.status().trouble.is_none()).is_some());
+    assert!(within(SOON, flows).is_some());
     monitor.stop();
 }
 

@@ -121,8 +121,9 @@ impl Encoded {
 
 impl Output for Encoded {
     fn push(&mut self, frame: &Frame) {
+        let wanted = self.broadcast.subscribers() > 0;
         // One that failed is tried also where nobody looks: who comes next would wait in vain.
-        if self.broadcast.subscribers() == 0 && self.failed.is_none() {
+        if !wanted && self.failed.is_none() {
             self.pace = Behind::default();
             return self.broadcast.rest();
         }
@@ -137,9 +138,10 @@ impl Output for Encoded {
                     self.meters.encoder_behind.inc();
                 }
             }
-            _ => {
+            _ if wanted => {
                 self.meters.encoder_behind.inc();
             }
+            _ => {}
         }
     }
 
