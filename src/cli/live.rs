@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use gradcast::monitor::config::{Config, Link, StreamConfig, stream_name};
 use gradcast::monitor::{Monitor, OpenExtra};
 use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, Status, key};
@@ -72,10 +72,10 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
     let windowed = args.window || (!args.no_window && args.stream.wants_window());
     let window = if windowed { Some(open_window(args, &workshop.description)?) } else { None };
     let interrupt = interrupt::flag()?;
-    let closed = Arc::new(AtomicBool::new(false));
+    let (tell_gone, gone) = bounded(1);
     let mut keys = window.as_ref().map_or_else(crossbeam_channel::never, |w| w.keys());
     let extra = window.map(|window| {
-        let output = Shown { window, closed: Arc::clone(&closed) };
+        let output = Shown { window, gone: Some(tell_gone) };
         Box::new(|_: &Arc<FrameFormat>| Ok(Box::new(output) as Box<dyn Output>)) as OpenExtra
     });
     let monitor = Monitor::new(workshop);
@@ -88,7 +88,20 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
         tell!("console: {address}");
     }
 
-    while !interrupt.load(SeqCst) && !closed.load(Relaxed) {
+    let mut lost = None;
+    while !interrupt.load(SeqCst) {
+        match gone.try_recv() {
+            Ok(Gone::Closed) => break,
+            Ok(Gone::Failed(why)) if args.stream.wants_window() => {
+                lost = Some(why);
+                break;
+            }
+            Ok(Gone::Failed(why)) => {
+                tell!("note:    the window is gone ({why}); the other outputs go on");
+                keys = crossbeam_channel::never();
+            }
+            Err(_) => {}
+        }
         match keys.recv_timeout(LOOK) {
             Ok(name) if !press(&stream, &name) => break,
             // The window went with the stream that failed.
@@ -107,6 +120,7 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
     }
     let status = stream.status();
     let missing = monitor.missing().remove(&args.name).map(|missing| missing.why);
+    let lost = lost.map(|why| format!("the window cannot show pictures any more: {why}"));
     drop(console);
     let whole = monitor.stop();
     tell!(
@@ -117,7 +131,7 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
         status.dropped,
         status.reconnects
     );
-    let code = match failure(status, missing) {
+    let code = match failure(status, lost.or(missing)) {
         Some(failure) if whole => return Err(failure),
         Some(failure) => {
             failure.report(false);
@@ -180,14 +194,24 @@ fn open_window(args: &Args, description: &Description) -> Result<Window, Failure
 /// The window as an output.
 struct Shown {
     window: Window,
-    closed: Arc<AtomicBool>,
+    gone: Option<Sender<Gone>>,
+}
+
+/// How a window came to its end.
+enum Gone {
+    /// Somebody closed it.
+    Closed,
+    Failed(String),
 }
 
 impl Output for Shown {
     fn push(&mut self, frame: &Frame) {
         self.window.push(frame.clone());
-        if self.window.is_closed() {
-            self.closed.store(true, Relaxed);
+        let failed = self.window.failure().map(Gone::Failed);
+        if let Some(how) = failed.or_else(|| self.window.is_closed().then_some(Gone::Closed))
+            && let Some(gone) = self.gone.take()
+        {
+            let _ = gone.send(how);
         }
     }
 
