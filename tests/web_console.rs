@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use browser::Browser;
 use gradcast::monitor::Missing;
-use gradcast::monitor::web::{Channel, Console, Web, WebError, WebOptions};
+use gradcast::monitor::web::{Channel, Console, Reload, Web, WebError, WebOptions};
 use gradcast::stream::live::Control;
 use gradcast::video::live::{Broadcast, EncoderOptions, Jpegs, LiveEncoder, now};
 use gradcast::video::{Description, FileSource, Frame, FramePool, SourceOptions};
@@ -207,12 +207,16 @@ impl Console for Stage {
         self.missing.iter().map(missing).collect()
     }
 
+    fn starting(&self) -> BTreeMap<String, Instant> {
+        BTreeMap::new()
+    }
+
     fn can_reload(&self) -> bool {
         self.configuration
     }
 
-    fn reload(&self) -> Result<String, String> {
-        Ok("nothing has changed".into())
+    fn reload(&self) -> Reload {
+        Reload::Done("nothing has changed".into())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::classifier::{Classifier, ClassifierError, Labels, Prepared};
 use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::explain::{Method, Report};
 use crate::paint::Fit;
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 
 /// How long a worker waits for a batch to fill: a frame's time at 30 fps, no more.
 const BATCH_DEADLINE: Duration = Duration::from_millis(35);
@@ -117,6 +117,11 @@ impl Models {
             let why = EngineError::Worker(format!("the thread that starts it does not start: {e}"));
             let _ = reply.send((layer, Err(why.into())));
         }
+    }
+
+    /// Whether an engine is being started.
+    pub fn is_starting(&self) -> bool {
+        try_lock(&self.starting).is_none()
     }
 
     /// Every engine that runs now, with its layer.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, bounded};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -226,6 +227,20 @@ impl LiveEncoder {
             return Some(not_working(&format!("{} ({from})", e.message())).because(e.clone()));
         }
         self.entry.stalled().map(|still| not_working(&format!("nothing came out for {} s", still.as_secs())))
+    }
+
+    /// Lets go of it without waiting. What is returned hangs up when it is gone: one that hangs never is.
+    pub fn let_go(self) -> Receiver<()> {
+        let (going, gone) = bounded(0);
+        let work = move || {
+            // Here for as long as it takes, where `drop` would leave it behind.
+            let _ = self.pipeline.set_state(gst::State::Null);
+            drop(self);
+            drop(going);
+        };
+        // Where there is no thread, it is dropped here.
+        let _ = std::thread::Builder::new().name("encoder-end".into()).spawn(work);
+        gone
     }
 
     /// Encodes what still waits and ends the broadcast. At most one second.
