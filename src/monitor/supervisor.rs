@@ -173,6 +173,7 @@ impl Monitor {
             tally.add(Number::Damaged, source.damaged);
             tally.add(Number::ReceivedBytes, source.bytes);
             tally.add_by(Number::Dropped, "source-overrun", source.dropped);
+            tally.add_by(Number::Dropped, "decoder-behind", source.skipped);
             tally.add_by(Number::Dropped, "encoder-behind", meters.encoder_behind.get());
             let Written { record, push_failures } = *lock(&written);
             tally.add(Number::RecordedFiles, record.files);
