@@ -1,6 +1,8 @@
 //! Live sources: whatever a camera, a server or a network does, frames come back, times rise, and
 //! what went wrong is said.
 
+mod common;
+
 #[path = "common/rtsp.rs"]
 mod rtsp;
 
@@ -331,6 +333,10 @@ fn the_first_pictures_of_a_slow_motion_jpeg_camera_come_at_once() {
 fn passwords_right_and_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let clip = clip(folder.path(), "a.mkv", (320, 180), 25, H264);
+    let server = Rtsp::start(Serving { clip: clip.clone(), auth: Some("basic-empty"), tls: None }, free_port());
+    let empty = start(&server.url().replace("rtsp://", "rtsp://admin:@"), options());
+    frames(&empty, 5);
+    stop(empty);
     for auth in ["basic", "digest"] {
         let serving = Serving { clip: clip.clone(), auth: Some(auth), tls: None };
         let server = Rtsp::start(serving, free_port());
@@ -407,10 +413,14 @@ fn a_wrong_password_is_tried_once_and_not_again_soon() {
 #[test]
 fn a_password_of_any_characters() {
     let broadcast = Broadcast::new();
-    let place = format!("127.0.0.1:{}/cam", free_port());
-    let login = "gardener%40home:p%40ss%2Fw%C3%B6rd%3A%20%23%3F%25";
-    let url = format!("rtsp://{login}@{place}");
-    let _mount = RtspServer::mount(&url, &broadcast, &Description::built_in().unwrap()).unwrap();
+    let table = [
+        ("gardener%40home:p%40ss%2Fw%C3%B6rd%3A%20%23%3F%25", "gardener@home", "p@ss/wörd: #?%"),
+        ("o'hara:it's", "o'hara", "it's"),
+    ];
+    let places = table.map(|(login, ..)| (login, format!("127.0.0.1:{}/cam", free_port())));
+    let urls = places.clone().map(|(login, place)| format!("rtsp://{login}@{place}"));
+    let description = Description::built_in().unwrap();
+    let _mounts = urls.clone().map(|url| RtspServer::mount(&url, &broadcast, &description).unwrap());
     let test = start("test", LiveOptions { size: Some((320, 180)), ..LiveOptions::new().unwrap() });
     let format = test.settle().unwrap();
     let encoder = LiveEncoder::start_into(&broadcast, &format, &EncoderOptions::new().unwrap()).unwrap();
@@ -423,15 +433,17 @@ fn a_password_of_any_characters() {
             }
         }
     });
-    let source = start(&url, options());
-    frames(&source, 5);
-    let apart = Credentials::new("gardener@home", "p@ss/wörd: #?%");
-    let apart = start(&format!("rtsp://{place}"), LiveOptions { credentials: Some(apart), ..options() });
-    frames(&apart, 5);
+    for ((url, (_, place)), (_, user, password)) in urls.iter().zip(&places).zip(table) {
+        let source = start(url, options());
+        let credentials = Some(Credentials::new(user, password));
+        let apart = start(&format!("rtsp://{place}"), LiveOptions { credentials, ..options() });
+        frames(&source, 5);
+        frames(&apart, 5);
+        stop(source);
+        stop(apart);
+    }
     stopping.store(true, Ordering::Relaxed);
     feeding.join().unwrap();
-    stop(source);
-    stop(apart);
 }
 
 #[test]
@@ -505,6 +517,220 @@ fn a_file_at_its_own_pace() {
     assert!(begun.elapsed() < 2 * SOON, "{:?}", begun.elapsed());
     assert!(over.counters().failures.is_empty());
     stop(over);
+}
+
+/// The built-in description with another key of `[live.source]`.
+fn describing(folder: &std::path::Path, key: &str, launch: &str) -> Description {
+    let path = folder.join("pipeline.toml");
+    std::fs::write(&path, format!("[live.source]\n{key} = \"{launch}\"\n")).unwrap();
+    Description::load(&path).unwrap()
+}
+
+/// All that comes until the end, and how it ended.
+fn to_the_end(path: &std::path::Path, options: LiveOptions) -> (usize, Health, LiveSource) {
+    let source = LiveSource::start(Address::file(path), options).unwrap();
+    let (mut count, mut last) = (0, None);
+    while let Ok(frame) = source.frames().recv_timeout(2 * SOON) {
+        assert!(last.is_none_or(|last| frame.pts() > last), "{}", path.display());
+        last = Some(frame.pts());
+        count += 1;
+    }
+    let ended = within(Duration::from_secs(2), || matches!(source.health(), Health::Ended | Health::Failed { .. }));
+    assert!(ended.is_some(), "{}: {count} frames, {:?}", path.display(), source.health());
+    (count, source.health(), source)
+}
+
+/// A picture that stands is no stall, and what breaks off is not begun anew.
+#[test]
+fn files_that_stand_still_and_files_that_break_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let brief = LiveOptions { keep: Keep::All(4), silence: Some(Duration::from_millis(300)), ..options() };
+    let slides = clip(folder.path(), "slides.mkv", (160, 120), 1, H264);
+    let (count, health, source) = to_the_end(&slides, brief.clone());
+    assert_eq!((count, health), (4, Health::Ended));
+    assert!(source.counters().failures.is_empty(), "{:?}", source.counters());
+
+    let film = clip(folder.path(), "a.mkv", (160, 120), 25, H264);
+    let launch = "filesrc name=input ! decodebin name=decode ! identity error-after=30";
+    let broken = LiveOptions { description: describing(folder.path(), "file", launch), repeat: true, ..brief.clone() };
+    let (count, health, source) = to_the_end(&film, broken);
+    assert!((25..30).contains(&count), "{count}");
+    assert!(matches!(&health, Health::Failed { said } if !said.is_empty()), "{health:?}");
+    assert_eq!(source.counters().failures.values().sum::<u64>(), 1);
+
+    let Some(videos) = common::material().map(|material| material.join("videos")) else {
+        return;
+    };
+    for name in ["cockatoo_truncated_faststart.mp4", "cockatoo_bitflips.mkv", "cockatoo_vfr.mkv"] {
+        let fast = LiveOptions { realtime: false, ..brief.clone() };
+        let (count, health, source) = to_the_end(&videos.join(name), fast);
+        println!("{name}: {count} frames, {health:?}, {:?}", source.counters());
+        assert!(count > 20, "{name}: {count}");
+    }
+    // One picture, over and over: at the pace of a picture.
+    let once = LiveOptions { repeat: true, ..options() };
+    let source = LiveSource::start(Address::file(videos.join("single_frame.mp4")), once).unwrap();
+    frames(&source, 2);
+    let before = source.counters().received;
+    thread::sleep(Duration::from_secs(2));
+    let received = source.counters().received - before;
+    println!("{received} times one picture in two seconds");
+    assert!(received <= 150, "{received}");
+    stop(source);
+}
+
+/// However slow the decoder is, what it is given is fresh, and what it is not given is counted.
+#[test]
+fn a_decoder_slower_than_the_camera() {
+    let folder = tempfile::tempdir().unwrap();
+    let built_in = "videoconvert ! capsfilter name=fit ! appsink name=frames sync=false max-buffers=1 drop=false";
+    let slow = describing(folder.path(), "hand_over", &format!("identity sleep-time=80000 ! {built_in}"));
+    let encodings = [("a.mkv", H264), ("b.mkv", MJPEG)];
+    let servers = encodings.map(|(name, encode)| Rtsp::serve(&clip(folder.path(), name, (320, 180), 25, encode)));
+    let begin = |server: &Rtsp| {
+        let source = start(&server.url(), LiveOptions { description: slow.clone(), ..options() });
+        frames(&source, 1);
+        (source, Instant::now())
+    };
+    let sources = servers.each_ref().map(begin);
+    thread::sleep(SOON);
+    for (source, begun) in sources {
+        let (came, counters) = (25.0 * begun.elapsed().as_secs_f64(), source.counters());
+        let waiting = came - (counters.received + counters.skipped) as f64;
+        println!("{came:.0} came, {waiting:.0} wait: {counters:?}");
+        // Without any skipped, ten seconds leave 125 of them.
+        assert!(waiting < 80.0 && counters.skipped > 40 && counters.received > 20, "{waiting} wait, {counters:?}");
+        assert!(counters.failures.is_empty(), "{counters:?}");
+        stop(source);
+    }
+}
+
+/// A stream whose time jumps by three seconds, one without times, and a film.
+#[test]
+fn times_of_web_servers() {
+    use gstreamer::prelude::*;
+    gstreamer::init().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str, fps: u32, mux: &str| {
+        let path = folder.path().join(name);
+        let text = format!(
+            "videotestsrc num-buffers={} ! video/x-raw,format=I420,width=160,height=120,framerate={fps}/1 ! {H264} ! \
+             identity name=jump ! {mux} ! filesink location=\"{}\"",
+            6 * fps,
+            path.display()
+        );
+        let pipeline = gstreamer::parse::launch(&text).unwrap().downcast::<gstreamer::Pipeline>().unwrap();
+        let pad = pipeline.by_name("jump").unwrap().static_pad("src").unwrap();
+        let jumps = name == "jump.mkv";
+        pad.add_probe(gstreamer::PadProbeType::BUFFER, move |_, probe| {
+            if let Some(gstreamer::PadProbeData::Buffer(buffer)) = &mut probe.data
+                && jumps
+                && buffer.pts().is_some_and(|pts| pts.seconds() >= 3)
+            {
+                let (pts, dts, jump) = (buffer.pts(), buffer.dts(), gstreamer::ClockTime::from_seconds(3));
+                let buffer = buffer.make_mut();
+                buffer.set_pts(pts.map(|t| t + jump));
+                buffer.set_dts(dts.map(|t| t + jump));
+            }
+            gstreamer::PadProbeReturn::Ok
+        });
+        pipeline.set_state(gstreamer::State::Playing).unwrap();
+        let bus = pipeline.bus().unwrap();
+        bus.timed_pop_filtered(gstreamer::ClockTime::from_seconds(20), &[gstreamer::MessageType::Eos]).unwrap();
+        pipeline.set_state(gstreamer::State::Null).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    // As it is made, or all at once with its length.
+    let serve = |bytes: Vec<u8>, film: bool| {
+        let (port, _) = answering(move |stream, _| {
+            let length = if film { format!("Content-Length: {}\r\n", bytes.len()) } else { String::new() };
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\n{length}Connection: close\r\n\r\n");
+            for piece in bytes.chunks(bytes.len() / 300 + 1) {
+                if stream.write_all(piece).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(if film { 0 } else { 20 }));
+            }
+        });
+        start(&format!("http://127.0.0.1:{port}/x"), LiveOptions { keep: Keep::All(200), ..options() })
+    };
+    let jump = serve(make("jump.mkv", 25, "matroskamux streamable=true"), false);
+    let bare = serve(make("bare.h264", 25, "h264parse ! video/x-h264,stream-format=byte-stream"), false);
+    let film = serve(make("film.mkv", 25, "matroskamux"), true);
+    let slides = serve(make("slides.mkv", 1, "matroskamux"), true);
+    // (source, frames, the longest wait for one, how long all take)
+    let table = [
+        (jump, 140, 2.0, 4.5..8.0),
+        (bare, 140, 2.0, 4.5..8.0),
+        (film, 148, 2.0, 5.0..9.0),
+        (slides, 6, 4.0, 4.5..9.0),
+    ];
+    thread::scope(|scope| {
+        for (n, (source, count, longest, takes)) in table.into_iter().enumerate() {
+            scope.spawn(move || {
+                frames(&source, 1);
+                let (begun, mut last, mut widest) = (Instant::now(), Instant::now(), Duration::ZERO);
+                for _ in 1..count {
+                    frames(&source, 1);
+                    widest = widest.max(last.elapsed());
+                    last = Instant::now();
+                }
+                let took = begun.elapsed().as_secs_f64();
+                println!("{n}: {took:.1} s, no wait longer than {widest:?}, {:?}", source.counters());
+                assert!(takes.contains(&took) && widest.as_secs_f64() < longest, "{n}: {took} {widest:?}");
+                assert!(source.counters().failures.is_empty(), "{n}: {:?}", source.counters());
+                stop(source);
+            });
+        }
+    });
+}
+
+/// What is lost on the way damages pictures; times rise, and pictures go on.
+#[test]
+fn packets_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Rtsp::serve_with_loss(&clip(folder.path(), "a.mkv", (320, 180), 25, H264), 0.05);
+    let source = start(&server.url(), LiveOptions { transport: Transport::Udp, ..options() });
+    frames(&source, 1);
+    let begun = Instant::now();
+    let count = frames(&source, 60).len();
+    println!("{count} in {:?}, {:?}", begun.elapsed(), source.counters());
+    assert!(source.counters().failures.is_empty() && begun.elapsed() < SOON, "{:?}", source.counters());
+    stop(source);
+}
+
+/// A web camera that asks who is there.
+#[test]
+fn a_password_for_a_web_server() {
+    let picture = jpeg();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let picture = picture.clone();
+            thread::spawn(move || {
+                let mut request = [0; 4096];
+                let n = stream.read(&mut request).unwrap_or_default();
+                let expected = "Authorization: Basic YWRtaW46c3dvcmRmaXNo\r\n";
+                if !String::from_utf8_lossy(&request[..n]).contains(expected) {
+                    let status = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"";
+                    let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    return;
+                }
+                let kind = "multipart/x-mixed-replace; boundary=frame";
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n");
+                let head = format!("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", picture.len());
+                let part = [head.as_bytes(), &picture, b"\r\n"].concat();
+                while stream.write_all(&part).is_ok() {
+                    thread::sleep(Duration::from_millis(50));
+                }
+            });
+        }
+    });
+    let source = start(&format!("http://{}:{}@127.0.0.1:{port}/x", rtsp::USER, rtsp::PASSWORD), options());
+    frames(&source, 5);
+    assert!(source.counters().failures.is_empty(), "{:?}", source.counters());
+    stop(source);
 }
 
 #[test]

@@ -278,6 +278,7 @@ impl Monitor {
             tally.add(Number::Damaged, source.damaged);
             tally.add(Number::ReceivedBytes, source.bytes);
             tally.add_by(Number::Dropped, "source-overrun", source.dropped);
+            tally.add_by(Number::Dropped, "decoder-behind", source.skipped);
             tally.add_by(Number::Dropped, "encoder-behind", read.encoder_behind.get());
             let Written { record, push_failures } = written;
             tally.add(Number::RecordedFiles, record.files);
@@ -385,6 +386,10 @@ impl Monitor {
         lock(&post.counted).close(written);
         post.phase = match outcome {
             Ok(()) => Phase::Over,
+            Err(e) if e.is_final() => {
+                tracing::error!(stream = name, "{e}");
+                Phase::Over
+            }
             Err(e) => {
                 post.failures = if post.began.elapsed() > RECOVERED { 1 } else { post.failures + 1 };
                 let pause = FIRST_PAUSE.saturating_mul(1 << (post.failures - 1).min(10)).min(LONGEST_PAUSE);
@@ -576,17 +581,7 @@ impl Counted {
     fn sum(&self) -> (SourceCounters, Written, u64) {
         let (mut source, mut written) = self.before.clone();
         if let Some(handle) = &self.handle {
-            let now = handle.source_counters();
-            source.received += now.received;
-            source.dropped += now.dropped;
-            source.damaged += now.damaged;
-            source.bytes += now.bytes;
-            for (reason, count) in now.failures {
-                *source.failures.entry(reason).or_default() += count;
-            }
-            for (reason, count) in now.reconnects {
-                *source.reconnects.entry(reason).or_default() += count;
-            }
+            source.add(handle.source_counters());
         }
         written.add(self.written);
         (source, written, self.handle.as_ref().map_or(0, |handle| handle.broadcast().subscribers() as u64))

@@ -8,8 +8,12 @@ use std::sync::Mutex;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::live::credentials::without_values;
 use super::live::mask;
 use crate::sync::lock;
+
+/// What stands before a name and a password in a request, which are only encoded.
+const BASIC: &str = "basic ";
 
 /// Puts a log without secrets in the place of GStreamer's own. To be called once, after GStreamer has started.
 pub(super) fn start_log() {
@@ -33,7 +37,7 @@ pub(super) fn start_log() {
         }
         if let Some(text) = category.get_line(level, file, function, line, object, message) {
             // A log that cannot be written is no reason to end.
-            let _ = lock(&out).write_all(mask(&text).as_bytes());
+            let _ = lock(&out).write_all(without_values(&mask(&text), BASIC).as_bytes());
         }
     });
 }

@@ -23,7 +23,8 @@ use gstreamer_rtsp_server::prelude::*;
 pub struct Serving {
     /// A file with H.264, H.265 or Motion JPEG in it.
     pub clip: PathBuf,
-    /// `basic` or `digest`: the user is `admin`, the password `swordfish`.
+    /// `basic` or `digest`: the user is `admin`, the password `swordfish`; `basic-odd`: it is [`ODD_PASSWORD`];
+    /// `basic-empty`: it is empty.
     pub auth: Option<&'static str>,
     /// Certificate and key in one PEM file, for rtsps.
     pub tls: Option<PathBuf>,
@@ -33,9 +34,14 @@ pub struct Serving {
 pub const USER: &str = "admin";
 pub const PASSWORD: &str = "swordfish";
 
+/// A password of characters that have a meaning elsewhere.
+pub const ODD_PASSWORD: &str = "it's@12/34? #%\"<ö>";
+
 /// A server that may or may not run.
 pub struct Rtsp {
     serving: Serving,
+    /// The share of packets that it loses.
+    loss: f64,
     port: u16,
     child: Option<Child>,
 }
@@ -48,7 +54,15 @@ impl Rtsp {
 
     /// Serves on the given port.
     pub fn start(serving: Serving, port: u16) -> Self {
-        let mut rtsp = Self { serving, port, child: None };
+        let mut rtsp = Self { serving, loss: 0.0, port, child: None };
+        rtsp.restart();
+        rtsp
+    }
+
+    /// Serves a clip and loses this share of its packets.
+    pub fn serve_with_loss(clip: &Path, loss: f64) -> Self {
+        let serving = Serving { clip: clip.into(), auth: None, tls: None };
+        let mut rtsp = Self { serving, loss, port: free_port(), child: None };
         rtsp.restart();
         rtsp
     }
@@ -78,6 +92,7 @@ impl Rtsp {
             .args(["--exact", &this_test, "--nocapture", "--test-threads=1"])
             .env("GRADCAST_TEST_RTSP", format!("{}", self.port))
             .env("GRADCAST_TEST_CLIP", &self.serving.clip)
+            .env("GRADCAST_TEST_LOSS", self.loss.to_string())
             .env("GRADCAST_TEST_AUTH", self.serving.auth.unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -203,6 +218,8 @@ fn server_process() {
         let token = server::RTSPToken::builder().field("media.factory.role", "viewer").build();
         match auth.as_str() {
             "basic" => rules.add_basic(&server::RTSPAuth::make_basic(USER, PASSWORD), &token),
+            "basic-odd" => rules.add_basic(&server::RTSPAuth::make_basic(USER, ODD_PASSWORD), &token),
+            "basic-empty" => rules.add_basic(&server::RTSPAuth::make_basic(USER, ""), &token),
             "digest" => {
                 rules.set_supported_methods(server::gst_rtsp::RTSPAuthMethod::Digest);
                 rules.add_digest(USER, PASSWORD, &token);
@@ -276,6 +293,10 @@ fn play(media: &server::RTSPMedia, clip: &Packets) {
     let bin = media.element().downcast::<gst::Bin>().unwrap();
     let source = bin.by_name("clip").unwrap().downcast::<gst_app::AppSrc>().unwrap();
     source.set_caps(Some(&clip.caps));
+    let loss = std::env::var("GRADCAST_TEST_LOSS").ok().and_then(|share| share.parse().ok()).unwrap_or(0.0);
+    if loss > 0.0 {
+        lose(&bin.by_name("pay0").unwrap(), loss);
+    }
     let clip = clip.clone();
     thread::spawn(move || {
         let mut round = gst::ClockTime::ZERO;
@@ -300,6 +321,22 @@ fn play(media: &server::RTSPMedia, clip: &Packets) {
             }
             round += clip.length;
         }
+    });
+}
+
+/// Loses a share of the packets of a payloader.
+fn lose(payloader: &gst::Element, share: f64) {
+    let random = std::sync::Mutex::new(fastrand::Rng::with_seed(3));
+    let lost = move || random.lock().unwrap().f64() < share;
+    let packets = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    payloader.static_pad("src").unwrap().add_probe(packets, move |_, probe| match &mut probe.data {
+        Some(gst::PadProbeData::Buffer(_)) if lost() => gst::PadProbeReturn::Handled,
+        Some(gst::PadProbeData::BufferList(list)) => {
+            let keep = |packet, _| std::ops::ControlFlow::Continue((!lost()).then_some(packet));
+            list.make_mut().foreach_mut(keep);
+            gst::PadProbeReturn::Ok
+        }
+        _ => gst::PadProbeReturn::Ok,
     });
 }
 

@@ -22,7 +22,7 @@ use crate::stream::events::{EventLog, FrameEvent, MapEvent, PredictionEvent};
 use crate::stream::{Seen, StreamError};
 use crate::sync::lock;
 use crate::video::live::{self, Broadcast, Health, Jpegs, LiveSource};
-use crate::video::{Frame, FrameFormat};
+use crate::video::{Frame, FrameFormat, VideoError};
 
 /// Which frames wait for a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -272,6 +272,11 @@ impl Loop {
                         self.drain()?;
                         return match self.source.health() {
                             Health::Ended => Ok(()),
+                            Health::Failed { said } => Err(VideoError::input(
+                                format!("{} breaks off: {said}", self.source.address()),
+                                "look whether another program plays it to its end",
+                            )
+                            .into()),
                             _ => Err(StreamError::Died("its source is gone".into())),
                         };
                     }
@@ -603,6 +608,7 @@ impl Loop {
                 Health::Up { .. } => now.enter(State::Live, None),
                 Health::Away { said, .. } => now.enter(State::Away, Some(said.clone())),
                 Health::Ended => now.enter(State::Ended, None),
+                Health::Failed { said } => now.enter(State::Failed, Some(said.clone())),
             }
         }
         meters.up.set(i64::from(up));

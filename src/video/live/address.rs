@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::credentials::{Credentials, mask, split_credentials};
+use super::credentials::{Credentials, mask, may_hold_password, split_credentials};
 use crate::video::error::{Result, VideoError};
 
 /// What sort of source an address names.
@@ -99,12 +99,19 @@ impl Address {
         let kind = kind.ok_or_else(|| {
             VideoError::usage(format!("{} cannot be opened: no source is a “{scheme}”", mask(text)), FORMS)
         })?;
+        if may_hold_password(rest) {
+            return Err(VideoError::usage(
+                format!("where the password ends in the address of the source, a {scheme} one, is not clear"),
+                "write / as %2F and ? as %3F in a password, and @ as %40 behind the host",
+            ));
+        }
         // Taken out before anything else sees them; passwords with a bare # or @ in them work as well.
         let (credentials, rest) = split_credentials(rest);
         let credentials = credentials.map(Credentials::from_userinfo);
         let not_understood = || {
             VideoError::usage(
-                format!("the address {} is not understood", mask(&format!("{scheme}://{rest}"))),
+                // What follows a colon may be a password whose host is missing.
+                format!("the address {scheme}://{} is not understood", rest.split(':').next().unwrap_or_default()),
                 "write it as rtsp://user:password@host:554/path, with special characters as %40 and the like",
             )
         };
@@ -205,11 +212,22 @@ mod tests {
         let odd = address("rtsp://me:a#b@c@host:8554");
         assert_eq!(odd.credentials(), Some(&Credentials::new("me", "a#b@c")));
         assert_eq!(odd.to_string(), "rtsp://host:8554");
+        assert_eq!(address("rtsp://me:s3cr3t@host/x%40y").to_string(), "rtsp://host/x%40y");
+        assert_eq!(address("rtsp://[::1]/x@y").to_string(), "rtsp://[::1]/x@y");
     }
 
     #[test]
     fn what_is_not_understood_says_what_would_be() {
-        for text in ["", "ftp://me:s3cr3t@host/x", "rtsp://me:s3cr3t@", "rtsp://me:s3cr3t@host:99999999/", "rtsp://"] {
+        let secret = ["ftp://me:s3cr3t@host/x", "rtsp://me:s3cr3t@", "rtsp://me:s3cr3t@host:99999999/"];
+        // A port or half a password, a path or the other half: nobody can tell.
+        let unclear = [
+            "rtsp://me:s3cr3t/1@host/x",
+            "rtsp://me:12/s3cr3t@host/x",
+            "http://me:1?s3cr3t@host",
+            "rtsp://me:a@s3cr3t/b@host",
+            "rtsp://me:s3cr3t",
+        ];
+        for text in ["", "rtsp://"].iter().chain(&secret).chain(&unclear) {
             let e = text.parse::<Address>().unwrap_err();
             assert!(!e.to_string().contains("s3cr3t") && !e.hint().contains("s3cr3t"), "{e}");
             assert_eq!(e.kind(), crate::video::ErrorKind::Usage);

@@ -154,22 +154,84 @@ fn readable(value: &gst::glib::Value) -> String {
     "any".to_owned()
 }
 
+/// Pictures that follow each other so fast are fluent, and no faster ones are asked for unless somebody wants them.
+const FLUENT: i32 = 24;
+const USUAL_RATE: i32 = 30;
+
+/// The sizes that are asked for where nobody says, best first.
+const USUAL_SIZES: [(u32, u32); 2] = [(1280, 720), (640, 480)];
+
 /// What is asked of a camera, best first: raw pictures where they come fast enough, then Motion JPEG
-/// (all that USB 2 carries at larger sizes), then whatever there is.
-pub(super) fn wish(size: Option<(u32, u32)>, fps: Option<u32>) -> Result<gst::Caps> {
-    const USUAL: [(u32, u32); 2] = [(1280, 720), (640, 480)];
+/// (all that USB 2 carries at larger sizes), then whatever there is. Of one tier, the fluent comes first.
+fn tiers(size: Option<(u32, u32)>, fps: Option<u32>) -> Vec<Vec<String>> {
     let media = ["video/x-raw", "image/jpeg"];
-    let sizes = size.map_or(USUAL.to_vec(), |size| vec![size]);
-    let rate = fps.map_or("[24/1,60/1]".to_owned(), |fps| format!("{fps}/1"));
-    let at_rate = sizes.iter().flat_map(|(w, h)| {
+    let sizes = size.map_or(USUAL_SIZES.to_vec(), |size| vec![size]);
+    let rate = fps.map_or(format!("[{FLUENT}/1,{}/1]", i32::MAX), |fps| format!("{fps}/1"));
+    let at_rate = sizes.iter().map(|(w, h)| {
         let rate = &rate;
-        media.map(|m| format!("{m},width={w},height={h},framerate={rate}"))
+        media.map(|m| format!("{m},width={w},height={h},framerate={rate}")).to_vec()
     });
-    let any_rate = size.into_iter().flat_map(|(w, h)| media.map(|m| format!("{m},width={w},height={h}")));
-    let any_size = fps.into_iter().flat_map(|fps| media.map(|m| format!("{m},framerate={fps}/1")));
-    let any = [media[0], media[1], "video/x-h264"].map(str::to_owned);
-    let all: Vec<String> = at_rate.chain(any_rate).chain(any_size).chain(any).collect();
-    all.join(";").parse().map_err(|e: gst::glib::BoolError| {
+    let any_rate = size.into_iter().map(|(w, h)| media.map(|m| format!("{m},width={w},height={h}")).to_vec());
+    let any_size = fps.into_iter().map(|fps| media.map(|m| format!("{m},framerate={fps}/1")).to_vec());
+    let any = [[media[0], media[1], "video/x-h264"].map(str::to_owned).to_vec()];
+    at_rate.chain(any_rate).chain(any_size).chain(any).collect()
+}
+
+/// What is asked of a camera that does not say what it can do.
+///
+/// # Errors
+/// For sizes and rates that are none.
+pub(super) fn wish(size: Option<(u32, u32)>, fps: Option<u32>) -> Result<gst::Caps> {
+    caps(&tiers(size, fps).concat())
+}
+
+/// What to ask a camera for that is `able` to do this, best first, each with one size and one rate. None where it does
+/// not say what it can do.
+///
+/// # Errors
+/// As [`wish`].
+pub(super) fn choices(able: &gst::Caps, size: Option<(u32, u32)>, fps: Option<u32>) -> Result<Vec<gst::Caps>> {
+    let mut choices: Vec<gst::Caps> = Vec::new();
+    if able.is_any() {
+        return Ok(choices);
+    }
+    let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let (width, height) = size.unwrap_or(USUAL_SIZES[0]);
+    let (width, height, fps_wished) = (number(width), number(height), fps.map(number));
+    let rate = gst::Fraction::new(fps_wished.unwrap_or(USUAL_RATE), 1);
+    for tier in tiers(size, fps) {
+        let mut found = Vec::new();
+        for s in caps(&tier)?.intersect_with_mode(able, gst::CapsIntersectMode::First).iter() {
+            let mut s = s.to_owned();
+            s.fixate_field_nearest_int("width", width);
+            s.fixate_field_nearest_int("height", height);
+            s.fixate_field_nearest_fraction("framerate", rate);
+            s.fixate_field("format");
+            // Whatever else it says of itself is for the camera to choose.
+            let others = s.fields().filter(|name| !CHOSEN.contains(&name.as_str())).map(ToString::to_string);
+            let others: Vec<String> = others.collect();
+            s.remove_fields(others);
+            let is = s.get::<gst::Fraction>("framerate").map_or(0.0, |r| f64::from(r.numer()) / f64::from(r.denom()));
+            let slow = fps_wished.map_or(-is.min(f64::from(FLUENT)), |wished| (is - f64::from(wished)).abs());
+            let [w, h] = ["width", "height"].map(|side| i64::from(s.get::<i32>(side).unwrap_or_default()));
+            let other_size = (w * h - i64::from(width) * i64::from(height)).abs();
+            found.push((slow, other_size, gst::Caps::from(s)));
+        }
+        found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for (.., caps) in found {
+            if !choices.contains(&caps) {
+                choices.push(caps);
+            }
+        }
+    }
+    Ok(choices)
+}
+
+/// What of a format is chosen here.
+const CHOSEN: [&str; 4] = ["format", "width", "height", "framerate"];
+
+fn caps(structures: &[String]) -> Result<gst::Caps> {
+    structures.join(";").parse().map_err(|e: gst::glib::BoolError| {
         VideoError::usage("no camera can be asked for that size and rate", "give --size and --fps as numbers")
             .because(e)
     })
@@ -207,27 +269,46 @@ mod tests {
     #[test]
     fn a_camera_is_asked_for_what_suits_it() {
         crate::video::init().unwrap();
-        let first = |able: &str, size, fps| {
-            let able: gst::Caps = able.parse().unwrap();
-            let wish = wish(size, fps).unwrap();
-            let mut chosen = wish.intersect_with_mode(&able, gst::CapsIntersectMode::First);
-            chosen.fixate();
-            let s = chosen.structure(0).unwrap();
-            let rate: gst::Fraction = s.get("framerate").unwrap();
-            (s.name().to_string(), s.get::<i32>("width").unwrap(), s.get::<i32>("height").unwrap(), rate.numer())
+        let all = |able: &str, size, fps| -> Vec<(String, i32, i32, i32)> {
+            let shown = |caps: gst::Caps| {
+                assert!(caps.is_fixed(), "{caps}");
+                let s = caps.structure(0).unwrap().to_owned();
+                let rate: gst::Fraction = s.get("framerate").unwrap();
+                let [w, h] = ["width", "height"].map(|name| s.get::<i32>(name).unwrap());
+                (s.name().to_string(), w, h, rate.numer() / rate.denom())
+            };
+            choices(&able.parse().unwrap(), size, fps).unwrap().into_iter().map(shown).collect()
         };
+        let first = |able: &str, size, fps| all(able, size, fps).remove(0);
         // A usual webcam: raw is fast at VGA only.
         let webcam = "video/x-raw,format=YUY2,width=640,height=480,framerate=30/1;\
                       video/x-raw,format=YUY2,width=1280,height=720,framerate=10/1;\
                       image/jpeg,width=1280,height=720,framerate={(fraction)30/1,(fraction)15/1};\
                       image/jpeg,width=1920,height=1080,framerate=30/1";
-        assert_eq!(first(webcam, None, None), ("image/jpeg".into(), 1280, 720, 30));
-        assert_eq!(first(webcam, Some((1920, 1080)), None), ("image/jpeg".into(), 1920, 1080, 30));
-        assert_eq!(first(webcam, Some((1280, 720)), Some(10)), ("video/x-raw".into(), 1280, 720, 10));
-        assert_eq!(first(webcam, None, Some(15)), ("image/jpeg".into(), 1280, 720, 15));
-        // Asked for what it cannot do, it gives something.
-        assert_eq!(first(webcam, Some((800, 600)), Some(90)).0, "video/x-raw");
+        let h264 = "video/x-h264".to_owned();
+        let (raw, jpeg) = ("video/x-raw".to_owned(), "image/jpeg".to_owned());
+        assert_eq!(first(webcam, None, None), (jpeg.clone(), 1280, 720, 30));
+        assert_eq!(first(webcam, Some((1920, 1080)), None), (jpeg.clone(), 1920, 1080, 30));
+        assert_eq!(first(webcam, Some((1280, 720)), Some(10)), (raw.clone(), 1280, 720, 10));
+        assert_eq!(first(webcam, None, Some(15)), (jpeg.clone(), 1280, 720, 15));
+        // Asked for what it cannot do, it gives what comes nearest.
+        assert_eq!(first(webcam, Some((800, 600)), Some(90)), (raw.clone(), 640, 480, 30));
         let simple = "video/x-raw,format=YUY2,width=320,height=240,framerate=15/1";
-        assert_eq!(first(simple, None, None), ("video/x-raw".into(), 320, 240, 15));
+        assert_eq!(first(simple, None, None), (raw.clone(), 320, 240, 15));
+        // Without Motion JPEG the smaller size is the fluent one, and what fails there is followed by all the rest.
+        let plain = "video/x-raw,format={YUY2,NV12},width=1280,height=720,framerate={(fraction)10/1,(fraction)5/1};\
+                     video/x-raw,format={YUY2,NV12},width=640,height=480,framerate={(fraction)30/1,(fraction)15/1}";
+        let both = [(raw.clone(), 640, 480, 30), (raw.clone(), 1280, 720, 10)];
+        assert_eq!(all(plain, None, None), both);
+        assert_eq!(first(plain, Some((1280, 720)), None), (raw.clone(), 1280, 720, 10));
+        assert_eq!(first(plain, None, Some(15)), (raw.clone(), 640, 480, 15));
+        // Neither size fluently: the fastest there is, and not faster than anybody looks.
+        let slow = "video/x-raw,format=YUY2,width=1280,height=720,framerate=5/1;\
+                    image/jpeg,width=1920,height=1080,framerate=15/1;\
+                    video/x-h264,width=1920,height=1080,framerate=30/1";
+        assert_eq!(first(slow, None, None), (h264, 1920, 1080, 30));
+        let free = "image/jpeg,width=[16,4096],height=[16,2160],framerate=[1/1,120/1]";
+        assert_eq!(first(free, None, None), (jpeg, 1280, 720, 30));
+        assert!(all("ANY", None, None).is_empty() && all("EMPTY", None, None).is_empty());
     }
 }

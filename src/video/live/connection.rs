@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,15 +15,17 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_rtsp_server::gio;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::address::{Address, Kind, Place};
+use super::backlog::Backlog;
 use super::camera;
 use super::credentials::{Credentials, scrub};
-use super::decode_time::DecodeTimes;
+use super::decode_time::{DecodeTimes, is_of_class};
 use super::knock::knock;
 use super::reason::{self, Failure, Reason};
-use super::source::{LiveOptions, Transport};
+use super::source::{APART, LiveOptions, Tally, Transport};
 use crate::video::debug;
 use crate::video::description::{self, LiveSourceText, fill, named};
 use crate::video::error::{Result, VideoError};
@@ -36,6 +38,10 @@ const TEST_CLIP: &[u8] = include_bytes!("../../../samples/shapes.mp4");
 /// How long one look takes; everything else is noticed after it.
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(25);
 
+/// Between the pictures of a film behind a web server, and of a stream that comes in pieces, longer pauses are jumps of its clock.
+const FILM: Duration = Duration::from_secs(60);
+const IN_PIECES: Duration = Duration::from_secs(1);
+
 /// A connection, from the first knock on.
 pub(super) struct Connection {
     what: Plan,
@@ -47,6 +53,9 @@ pub(super) struct Connection {
     closed: Receiver<()>,
     playing: bool,
     drawn: bool,
+    /// When what is played over and over began last, and when it is to begin again.
+    round: Instant,
+    replay: Option<Instant>,
 }
 
 /// What the supervisor gets hold of.
@@ -54,8 +63,12 @@ struct Parts {
     pipeline: gst::Pipeline,
     bus: gst::Bus,
     frames: gst_app::AppSink,
+    input: gst::Element,
     fit: gst::Element,
     times: DecodeTimes,
+    backlog: Backlog,
+    /// It comes in pieces, each of which is there at once (HLS and the like).
+    in_pieces: Arc<AtomicBool>,
 }
 
 /// What a look found.
@@ -73,7 +86,7 @@ struct Plan {
     address: Address,
     options: Arc<LiveOptions>,
     fit: gst::Caps,
-    bytes: Arc<AtomicU64>,
+    tally: Tally,
 }
 
 impl Connection {
@@ -85,13 +98,13 @@ impl Connection {
         address: &Address,
         options: &Arc<LiveOptions>,
         format: Option<&FrameFormat>,
-        bytes: &Arc<AtomicU64>,
+        tally: &Tally,
     ) -> io::Result<Self> {
         let plan = Plan {
             address: address.clone(),
             options: Arc::clone(options),
             fit: format.map_or_else(|| first_caps(options.size), fit_caps),
-            bytes: Arc::clone(bytes),
+            tally: tally.clone(),
         };
         let (give, ready) = bounded(1);
         let (close, hold) = bounded::<()>(0);
@@ -101,7 +114,17 @@ impl Connection {
             plan.live(&give, &hold);
             drop(alive);
         })?;
-        Ok(Self { what, parts: None, ready, close, closed, playing: false, drawn: false })
+        Ok(Self {
+            what,
+            parts: None,
+            ready,
+            close,
+            closed,
+            playing: false,
+            drawn: false,
+            round: Instant::now(),
+            replay: None,
+        })
     }
 
     /// Looks once, for a short time.
@@ -117,14 +140,21 @@ impl Connection {
             }
             return Event::Nothing;
         };
+        if self.replay.is_some_and(|at| at <= Instant::now()) {
+            (self.replay, self.round) = (None, Instant::now());
+            play_from_start(&parts.pipeline, gst::SeekFlags::SEGMENT);
+        }
         while let Some(message) = parts.bus.pop() {
             match message.view() {
                 gst::MessageView::Error(e) => {
                     debug::draw(&parts.pipeline, "source-failed");
+                    if !self.drawn && self.what.address.kind() == Kind::Camera && reason::is_of_format(e) {
+                        self.what.tally.refused_formats.fetch_add(1, Ordering::Relaxed);
+                    }
                     return Event::Failed(self.what.failure(e));
                 }
                 gst::MessageView::Eos(_) => return Event::End,
-                gst::MessageView::SegmentDone(_) => play_from_start(&parts.pipeline, gst::SeekFlags::SEGMENT),
+                gst::MessageView::SegmentDone(_) => self.replay = Some(self.round + APART),
                 gst::MessageView::Progress(p) => {
                     let (kind, code, _) = p.get();
                     self.playing |= kind == gst::ProgressType::Complete && code == "request";
@@ -159,6 +189,24 @@ impl Connection {
         self.playing
     }
 
+    /// A picture has come, so it is known what is behind the address: how far in the future pictures may lie that come
+    /// before their time. Who sends live sets the pace; a film behind a web server is read as fast as it is taken.
+    pub fn begin_pace(&self) -> Duration {
+        let Some(parts) = &self.parts else {
+            return Duration::ZERO;
+        };
+        let ahead = match self.what.address.kind() {
+            Kind::File | Kind::Test => return Duration::ZERO,
+            Kind::Http if parts.is_film() => FILM,
+            Kind::Http if parts.in_pieces.load(Ordering::Relaxed) => IN_PIECES,
+            _ => Duration::ZERO,
+        };
+        if ahead.is_zero() {
+            parts.backlog.start();
+        }
+        ahead
+    }
+
     /// How long the picture with this time stamp was in the decoder, where there is one.
     pub fn decode_time(&self, stamp: Option<gst::ClockTime>) -> Option<Duration> {
         self.parts.as_ref().and_then(|parts| parts.times.of(stamp))
@@ -175,6 +223,14 @@ impl Connection {
     pub fn close(self) -> Receiver<()> {
         drop((self.parts, self.close, self.ready));
         self.closed
+    }
+}
+
+impl Parts {
+    /// Whether there is an end to it.
+    fn is_film(&self) -> bool {
+        self.pipeline.query_duration::<gst::ClockTime>().is_some()
+            || self.input.query_duration::<gst::format::Bytes>().is_some()
     }
 }
 
@@ -222,6 +278,8 @@ impl Plan {
         match self.address.place() {
             Place::Url(_, url) => {
                 knock(url, self.options.open_within, || hold.try_recv() == Err(TryRecvError::Disconnected))
+                    .map(drop)
+                    .map_err(|closed| closed.failure)
             }
             _ => Ok(()),
         }
@@ -238,9 +296,13 @@ impl Plan {
         let pipeline = description::pipeline(&launch(&self.options, &self.address))?;
         // Without it, decodebin gathers seconds of motion JPEG before it hands on the first picture.
         let times = DecodeTimes::default();
-        let watching = times.clone();
+        let backlog = Backlog::new(&self.tally.skipped);
+        let in_pieces = Arc::new(AtomicBool::new(false));
+        let (timing, skipping, pieces) = (times.clone(), backlog.clone(), Arc::clone(&in_pieces));
         pipeline.connect_deep_element_added(move |_, _, element| {
-            watching.watch(element);
+            skipping.watch(element);
+            timing.watch(element);
+            pieces.fetch_or(is_of_class(element, "Adaptive"), Ordering::Relaxed);
             if element.has_property_with_type("single-stream", bool::static_type()) {
                 element.set_property("single-stream", true);
             }
@@ -252,14 +314,31 @@ impl Plan {
         take_strides(&frames);
         self.point(&input)?;
         if let Some(wish) = pipeline.by_name("wish") {
-            wish.set_property("caps", camera::wish(self.options.size, self.options.fps)?);
+            wish.set_property("caps", self.choice(&input, &wish)?);
         }
         if let Some(pad) = pipeline.by_name("decode").and_then(|d| d.static_pad("sink")) {
             self.count_bytes(&pad);
         }
         let bus =
             pipeline.bus().ok_or_else(|| VideoError::run("a pipeline has no bus", "this is a fault of GStreamer"))?;
-        Ok(Parts { pipeline, bus, frames, fit, times })
+        Ok(Parts { pipeline, bus, frames, input, fit, times, backlog, in_pieces })
+    }
+
+    /// What the camera is asked for: the best of what it offers, the next where that has failed. Its own choice would be
+    /// by size alone.
+    fn choice(&self, input: &gst::Element, wish: &gst::Element) -> Result<gst::Caps> {
+        let (size, fps) = (self.options.size, self.options.fps);
+        // Only a camera that is open says what it can do. One that does not open says why when the pipeline starts.
+        let opened = input.set_state(gst::State::Ready);
+        let able = wish.static_pad("sink").filter(|_| opened.is_ok()).map(|pad| pad.peer_query_caps(None));
+        let choices = able.map_or_else(|| Ok(Vec::new()), |able| camera::choices(&able, size, fps))?;
+        let failed = usize::try_from(self.tally.refused_formats.load(Ordering::Relaxed)).unwrap_or_default();
+        // After the last, it may choose for itself.
+        let Some(chosen) = choices.get(failed % (choices.len() + 1)) else {
+            return camera::wish(size, fps);
+        };
+        tracing::debug!(source = %self.address, "the camera is asked for {chosen}");
+        Ok(chosen.clone())
     }
 
     /// Tells the element where to look and who asks. A stand-in is left as it is.
@@ -287,21 +366,18 @@ impl Plan {
     }
 
     fn point_at(&self, input: &gst::Element, url: &Url) {
-        let mut url = url.clone();
-        if let Some(credentials) = self.credentials() {
-            // rtspsrc tries those of an address once, but those of its properties eight times, and cameras lock
-            // accounts for less.
-            // A % of their own is all that `Url` would not encode.
-            let plain = |text: &str| text.replace('%', "%25");
-            let in_address = url.scheme().starts_with("rtsp")
-                && url.set_username(&plain(credentials.user())).is_ok()
-                && url.set_password(Some(&plain(credentials.password()))).is_ok();
-            if !in_address {
+        // rtspsrc tries those of an address once, but those of its properties eight times, and cameras lock accounts for less.
+        match self.credentials() {
+            Some(credentials) if url.scheme().starts_with("rtsp") => {
+                set(input, "location", with_credentials(url, credentials));
+            }
+            Some(credentials) => {
                 set(input, "user-id", credentials.user());
                 set(input, "user-pw", credentials.password());
+                set(input, "location", url.as_str());
             }
+            None => set(input, "location", url.as_str()),
         }
-        set(input, "location", url.as_str());
         if self.options.tls_insecure {
             set(input, "ssl-strict", false);
             if has(input, "tls-validation-flags") {
@@ -314,7 +390,7 @@ impl Plan {
     }
 
     fn count_bytes(&self, pad: &gst::Pad) {
-        let bytes = Arc::clone(&self.bytes);
+        let bytes = Arc::clone(&self.tally.bytes);
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, probe| {
             let size = match &probe.data {
                 Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
@@ -377,10 +453,10 @@ fn launch(options: &LiveOptions, address: &Address) -> String {
         // Time enough for TCP when no packet gets through.
         Transport::Auto => ("udp+tcp", Duration::from_secs(2)),
     };
-    // Who sends live sets the pace; a file, or what a web server hands out, is paced here.
+    // Who sends live sets the pace, and what a web server hands out is paced where its pictures are taken.
     let paced = match kind {
-        Kind::Camera | Kind::Rtsp => false,
-        Kind::Http | Kind::Test => true,
+        Kind::Camera | Kind::Rtsp | Kind::Http => false,
+        Kind::Test => true,
         Kind::File => options.realtime,
     };
     fill(
@@ -461,6 +537,13 @@ fn play_from_start(pipeline: &gst::Pipeline, flags: gst::SeekFlags) {
         // It is opened anew at its end instead.
         tracing::debug!("the source cannot be played over and over in one go: {e}");
     }
+}
+
+/// The address with credentials in it. GStreamer wants both, and the colon between them, even where one is empty.
+fn with_credentials(url: &Url, credentials: &Credentials) -> String {
+    let [user, password] =
+        [credentials.user(), credentials.password()].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
+    url.as_str().replacen("://", &format!("://{user}:{password}@"), 1)
 }
 
 fn has(element: &gst::Element, property: &str) -> bool {

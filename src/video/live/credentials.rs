@@ -66,15 +66,7 @@ impl Credentials {
 
 /// Text with its %xx put right; what is no %xx stays.
 pub(super) fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).filter(|_| *first == b'%');
-        let code = code.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        out.push(code.unwrap_or(*first));
-        rest = after.get(if code.is_some() { 2 } else { 0 }..).unwrap_or_default();
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// What follows `://`, in two: credentials, and the rest. Passwords with a bare `@` or `#` come apart
@@ -85,6 +77,14 @@ pub(crate) fn split_credentials(rest: &str) -> (Option<&str>, &str) {
         Some(at) => (rest.get(..at), rest.get(at + 1..).unwrap_or_default()),
         None => (None, rest),
     }
+}
+
+/// Whether what follows `://` may hold a password with a bare `/` or `?` in it: where it ends, nobody can tell.
+pub(super) fn may_hold_password(rest: &str) -> bool {
+    let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // The colons of [::1] are none of these.
+    let address = authority.strip_prefix('[').and_then(|inner| inner.split_once(']'));
+    address.map_or(authority, |(_, port)| port).contains(':') && behind.contains('@')
 }
 
 /// Parameters of URLs whose values nobody else should see.
@@ -120,8 +120,11 @@ pub fn mask(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let authority = after.find(|c: char| c.is_whitespace() || "/\"'<>".contains(c)).unwrap_or(after.len());
-        rest = after.get(..authority).and_then(|a| a.rfind('@')).map_or(after, |at| &after[at + 1..]);
+        let end = after.find(|c: char| c.is_whitespace() || "\"<>".contains(c)).unwrap_or(after.len());
+        let url = &after[..end];
+        let authority = &url[..url.find(['/', '?']).unwrap_or(end)];
+        let within = if may_hold_password(url) { url } else { authority };
+        rest = within.rfind('@').map_or(after, |at| &after[at + 1..]);
     }
     out.push_str(rest);
     let out = if text.contains("://") { plain_parameters(&out) } else { out };
@@ -151,7 +154,7 @@ fn plain_parameters(text: &str) -> String {
 }
 
 /// Replaces what follows `name` by stars, wherever it stands.
-fn without_values(text: &str, name: &str) -> String {
+pub(crate) fn without_values(text: &str, name: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let (mut out, mut done) = (String::with_capacity(text.len()), 0);
     while let Some(at) = lower[done..].find(name) {
@@ -191,6 +194,20 @@ mod tests {
         );
         assert_eq!(scrub("the word swordfish", Some(&Credentials::new("x", "swordfish"))), "the word ***");
         assert_eq!(format!("{:?}", Credentials::new("admin", "p")), "Credentials(hidden)");
+    }
+
+    #[test]
+    fn a_password_of_any_characters_is_hidden() {
+        let table = [
+            ("'rtsp://admin:it's@h/x'", "'rtsp://h/x'"),
+            ("rtsp://admin:12/34@h/x", "rtsp://h/x"),
+            ("rtsp://admin:a?b@h/x?channel=2 <rtsp://a:b@c>", "rtsp://h/x?channel=2 <rtsp://c>"),
+            ("rtsp://admin:a@b/c@h", "rtsp://h"),
+            ("rtsp://h/x@y and http://[::1]/@z", "rtsp://h/x@y and http://[::1]/@z"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(mask(text), shown);
+        }
     }
 
     #[test]

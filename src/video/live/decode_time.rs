@@ -26,9 +26,8 @@ const KEPT: usize = 64;
 impl DecodeTimes {
     /// Watches an element that may be a decoder of pictures.
     pub fn watch(&self, element: &gst::Element) {
-        let class = element.factory().and_then(|factory| factory.metadata("klass").map(str::to_owned));
-        let decodes = class.is_some_and(|c| c.contains("Decoder") && (c.contains("Video") || c.contains("Image")));
-        let (Some(sink), Some(src), true) = (element.static_pad("sink"), element.static_pad("src"), decodes) else {
+        let pads = (element.static_pad("sink"), element.static_pad("src"), decodes_pictures(element));
+        let (Some(sink), Some(src), true) = pads else {
             return;
         };
         let (coming, going) = (self.clone(), self.clone());
@@ -58,6 +57,16 @@ impl Times {
             keep(&mut self.took, (pts, entered.elapsed()));
         }
     }
+}
+
+/// Whether an element is a decoder of pictures.
+pub(super) fn decodes_pictures(element: &gst::Element) -> bool {
+    is_of_class(element, "Decoder") && (is_of_class(element, "Video") || is_of_class(element, "Image"))
+}
+
+/// Whether GStreamer's word for what an element does holds this one.
+pub(super) fn is_of_class(element: &gst::Element, word: &str) -> bool {
+    element.factory().is_some_and(|factory| factory.metadata("klass").is_some_and(|class| class.contains(word)))
 }
 
 fn keep<T>(list: &mut VecDeque<T>, item: T) {

@@ -7,6 +7,7 @@
 //! ```
 
 mod address;
+mod backlog;
 mod broadcast;
 mod camera;
 pub(crate) mod clock;
@@ -18,6 +19,7 @@ mod feed;
 mod jpeg;
 mod knock;
 mod publish;
+mod pulse;
 mod push;
 mod reason;
 mod record;

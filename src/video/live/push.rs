@@ -201,7 +201,7 @@ impl Work {
             }
             next = subscription.next(POLL);
         }
-        knock(&self.target, STALL, || self.is_stopped()).map_err(|failure| failure.said)?;
+        knock(&self.target, STALL, || self.is_stopped()).map_err(|closed| closed.failure.said)?;
         let mut connection = Connection::open(self).map_err(|e| format!("{e}; {}", e.hint()))?;
         let mut moved = Instant::now();
         loop {

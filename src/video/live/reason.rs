@@ -147,6 +147,16 @@ pub(super) fn of_error(kind: Kind, secure: bool, error: &gst::glib::Error, text:
     }
 }
 
+/// Whether a camera that opened did not deliver what it was asked for.
+pub(super) fn is_of_format(message: &gst::message::Error) -> bool {
+    use gst::{CoreError, ResourceError, StreamError};
+    let error = message.error();
+    message.debug().is_some_and(|debug| debug.contains("not-negotiated"))
+        || error.kind() == Some(ResourceError::Settings)
+        || matches!(error.kind(), Some(CoreError::Negotiation | CoreError::MissingPlugin))
+        || matches!(error.kind(), Some(StreamError::CodecNotFound | StreamError::Decode | StreamError::Format))
+}
+
 /// The reason behind an error of the system's.
 pub(super) fn of_system(error: &io::Error) -> Reason {
     match error.kind() {

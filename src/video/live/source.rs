@@ -13,8 +13,9 @@ use super::address::{Address, Kind, Place};
 use super::connection::{self, Connection, Event};
 use super::credentials::Credentials;
 use super::now;
+use super::pulse::Pulse;
 use super::reason::{Failure, Reason};
-use super::retry::Retry;
+use super::retry::{Retry, Setbacks};
 use super::timeline::Timeline;
 use crate::sync::lock;
 use crate::video::description::Description;
@@ -138,6 +139,11 @@ pub enum Health {
     },
     /// A file is at its end; nothing more will come.
     Ended,
+    /// A file broke off in the middle; nothing more will come.
+    Failed {
+        /// Why, in words.
+        said: String,
+    },
 }
 
 /// What a source has done so far.
@@ -147,6 +153,8 @@ pub struct SourceCounters {
     pub received: u64,
     /// Frames that nobody fetched in time: the newest won.
     pub dropped: u64,
+    /// Pictures that were never decoded, because the decoder was too far behind.
+    pub skipped: u64,
     /// Frames that the decoder calls damaged.
     pub damaged: u64,
     /// Encoded bytes that came.
@@ -155,6 +163,23 @@ pub struct SourceCounters {
     pub failures: BTreeMap<Reason, u64>,
     /// Connections that were lost after pictures had come, by reason.
     pub reconnects: BTreeMap<Reason, u64>,
+}
+
+impl SourceCounters {
+    /// Counts what another source has done as well.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { received, dropped, skipped, damaged, bytes, failures, reconnects } = other;
+        self.received += received;
+        self.dropped += dropped;
+        self.skipped += skipped;
+        self.damaged += damaged;
+        self.bytes += bytes;
+        for (mine, theirs) in [(&mut self.failures, failures), (&mut self.reconnects, reconnects)] {
+            for (reason, count) in theirs {
+                *mine.entry(reason).or_default() += count;
+            }
+        }
+    }
 }
 
 /// A source of live frames: a thread that connects, hands on frames, and connects again for ever.
@@ -180,11 +205,17 @@ const ROOM: usize = 2;
 /// A connection that held so long was a good one: pauses begin small again.
 const HELD: Duration = Duration::from_secs(10);
 
+/// What may be begun anew at once begins at most so often.
+pub(super) const APART: Duration = Duration::from_millis(200);
+
 /// How long the supervisor waits for a connection to be closed before it goes on.
 const CLOSE: Duration = Duration::from_millis(300);
 
 /// Connections that may still be closing while a new one is begun.
 const MOST_CLOSING: usize = 4;
+
+/// So long that is waited for in silence.
+const CLOSING_LONG: Duration = Duration::from_secs(5);
 
 /// How long [`LiveSource::stop`] waits at most.
 const STOP: Duration = Duration::from_millis(900);
@@ -221,7 +252,7 @@ impl LiveSource {
                 counters: SourceCounters::default(),
                 format: None,
             }),
-            bytes: Arc::default(),
+            tally: Tally::default(),
         });
         let supervisor = Supervisor {
             address: address.clone(),
@@ -234,6 +265,7 @@ impl LiveSource {
             seq: 0,
             closing: Vec::new(),
             told: BTreeSet::new(),
+            setbacks: Setbacks::default(),
         };
         thread::Builder::new()
             .name("live-source".into())
@@ -250,7 +282,7 @@ impl LiveSource {
         &self.address
     }
 
-    /// The frames as they come. Hangs up when a file is at its end.
+    /// The frames as they come. Hangs up when a file is at its end or breaks off.
     pub fn frames(&self) -> &Receiver<Frame> {
         &self.frames
     }
@@ -263,7 +295,8 @@ impl LiveSource {
     /// What it has done so far.
     pub fn counters(&self) -> SourceCounters {
         let counters = self.shared.state().counters.clone();
-        SourceCounters { bytes: self.shared.bytes.load(Ordering::Relaxed), ..counters }
+        let Tally { bytes, skipped, .. } = &self.shared.tally;
+        SourceCounters { bytes: bytes.load(Ordering::Relaxed), skipped: skipped.load(Ordering::Relaxed), ..counters }
     }
 
     /// Whether its frames come at their own pace: all but a file that is read as fast as it goes.
@@ -317,7 +350,18 @@ impl Drop for LiveSource {
 /// What the thread and its owner share.
 struct Shared {
     state: Mutex<State>,
-    bytes: Arc<AtomicU64>,
+    tally: Tally,
+}
+
+/// What connections count while they live.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    /// Encoded bytes that came.
+    pub bytes: Arc<AtomicU64>,
+    /// Pictures that were left out in front of the decoder.
+    pub skipped: Arc<AtomicU64>,
+    /// Formats that a camera offered and did not deliver.
+    pub refused_formats: Arc<AtomicU64>,
 }
 
 struct State {
@@ -359,8 +403,8 @@ impl Shared {
 /// How a connection came to its end.
 enum End {
     Failed(Failure),
-    /// Nothing more will come.
-    Finished,
+    /// Nothing more will come: this is how it is for good.
+    Over(Health),
     /// To be begun anew at once.
     Again,
     Stopped,
@@ -382,36 +426,45 @@ struct Supervisor {
     closing: Vec<Receiver<()>>,
     /// Why it has been away since pictures came last, as far as it has been told.
     told: BTreeSet<Reason>,
+    setbacks: Setbacks,
 }
 
 impl Supervisor {
     fn run(mut self) {
-        let mut failures = 0_u32;
         let mut random = fastrand::Rng::new();
         loop {
             let options = Arc::clone(&self.shared.state().options);
             let begun = Instant::now();
-            match self.connect(&options) {
+            let pause = match self.connect(&options) {
                 End::Stopped => return,
-                End::Finished => {
-                    self.shared.state().health = Health::Ended;
+                End::Over(health) => {
+                    self.shared.state().health = health;
                     return;
                 }
-                End::Again => continue,
+                End::Again => APART.saturating_sub(begun.elapsed()),
                 End::Failed(failure) => {
-                    failures =
-                        if begun.elapsed() > HELD + options.open_within { 1 } else { failures.saturating_add(1) };
-                    self.log(&failure);
-                    self.shared.away(&failure);
-                    let (first, most) = failure.reason.pauses().unwrap_or((options.retry.first, options.retry.most));
-                    let pause = Retry { first, most, ..options.retry }.pause(failures, random.f64());
-                    // Options that change end the pause as well.
-                    if self.asked.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
-                        return;
+                    if begun.elapsed() > HELD + options.open_within {
+                        self.setbacks = Setbacks::default();
                     }
+                    self.fail(&failure);
+                    let pause = self.setbacks.pause(failure.reason, &options.retry, random.f64());
+                    // Who waited for an answer in vain has waited long enough.
+                    let waited = if failure.reason == Reason::Timeout { begun.elapsed() } else { Duration::ZERO };
+                    pause.saturating_sub(waited)
                 }
+            };
+            // Options that change end the pause as well.
+            match self.asked.recv_timeout(pause) {
+                Ok(()) => self.setbacks = Setbacks::default(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        self.log(failure);
+        self.shared.away(failure);
     }
 
     /// Says why a source is away, once for each reason and not for every attempt of a night.
@@ -429,7 +482,7 @@ impl Supervisor {
             return End::Stopped;
         }
         let format = self.shared.state().format.clone();
-        let begun = Connection::begin(&self.address, options, format.as_deref(), &self.shared.bytes);
+        let begun = Connection::begin(&self.address, options, format.as_deref(), &self.shared.tally);
         let mut connection = match begun {
             Ok(connection) => connection,
             Err(e) => return End::Failed(Failure::new(Reason::Network, e)),
@@ -446,10 +499,18 @@ impl Supervisor {
 
     /// Waits while too many old connections are still being closed; `false` when asked to stop.
     fn has_room_for_another(&mut self) -> bool {
+        let (begun, mut told) = (Instant::now(), false);
         loop {
             self.closing.retain(|closed| closed.try_recv() == Err(TryRecvError::Empty));
             if self.closing.len() < MOST_CLOSING {
                 return true;
+            }
+            if begun.elapsed() > CLOSING_LONG && !std::mem::replace(&mut told, true) {
+                let said = format!(
+                    "{MOST_CLOSING} connections that were given up do not end, and no other is begun before one does:                      a driver or a server holds them; should it last, start gradcast again"
+                );
+                let reason = if self.address.kind() == Kind::Camera { Reason::Device } else { Reason::Network };
+                self.fail(&Failure::new(reason, said));
             }
             if self.asked.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Disconnected) {
                 return false;
@@ -459,40 +520,62 @@ impl Supervisor {
 
     fn follow(&mut self, connection: &mut Connection, options: &LiveOptions) -> End {
         let begun = Instant::now();
-        let mut last: Option<Instant> = None;
+        let (mut last, mut ahead): (Option<Instant>, _) = (None, Duration::ZERO);
+        let mut pulse = match self.address.place() {
+            Place::Url(_, url) if options.silence.is_none() => Some(Pulse::new(url)),
+            _ => None,
+        };
         loop {
             match self.asked.try_recv() {
                 Err(TryRecvError::Disconnected) => return End::Stopped,
-                Ok(()) => {
-                    let said = Reason::Changed.words().to_owned();
-                    self.shared.away(&Failure { reason: Reason::Changed, said });
-                    return End::Again;
-                }
+                Ok(()) => return self.changed(),
                 Err(TryRecvError::Empty) => {}
             }
             match connection.look() {
                 Event::Sample(sample) => {
+                    if last.is_none() {
+                        ahead = connection.begin_pace();
+                        self.timeline.pace(ahead);
+                        self.setbacks.let_in();
+                    }
                     last = Some(Instant::now());
                     if !std::mem::take(&mut self.told).is_empty() {
                         tracing::info!(source = %self.address, "pictures come again");
                     }
-                    if let Err(e) = self.take(&sample, connection, options) {
-                        return End::Failed(Failure::new(Reason::Nonsense, e));
+                    let frame = match self.take(&sample, connection) {
+                        Ok(frame) => frame,
+                        Err(e) => return self.broke(Failure::new(Reason::Nonsense, e), last),
+                    };
+                    let Some(frame) = frame else { continue };
+                    if !ahead.is_zero() {
+                        match self.asked.recv_timeout(frame.pts().saturating_sub(now())) {
+                            Err(RecvTimeoutError::Timeout) => {}
+                            Err(RecvTimeoutError::Disconnected) => return End::Stopped,
+                            Ok(()) => return self.changed(),
+                        }
+                        last = Some(Instant::now());
                     }
+                    self.hand_on(frame, options);
                 }
                 Event::Nothing => {
-                    if let Some(failure) = silent(options, begun, last, connection.is_playing()) {
+                    if let Some(failure) = silent(self.address.kind(), options, begun, last, connection.is_playing()) {
                         return End::Failed(failure);
                     }
                     if options.silence.is_none() && connection.is_playing() {
                         self.shared.up();
                     }
+                    if let Some(pulse) = &mut pulse
+                        && (last.is_some() || connection.is_playing())
+                        && let Some(failure) = pulse.feel(last.unwrap_or(begun).elapsed())
+                    {
+                        return End::Failed(failure);
+                    }
                 }
-                Event::Failed(failure) => return End::Failed(failure),
+                Event::Failed(failure) => return self.broke(failure, last),
                 Event::End => {
                     return match (self.address.kind(), options.repeat, last) {
                         (Kind::Test, ..) | (Kind::File, true, Some(_)) => End::Again,
-                        (Kind::File, false, Some(_)) => End::Finished,
+                        (Kind::File, false, Some(_)) => End::Over(Health::Ended),
                         _ => End::Failed(Failure { reason: Reason::Eos, said: Reason::Eos.words().to_owned() }),
                     };
                 }
@@ -500,18 +583,37 @@ impl Supervisor {
         }
     }
 
-    /// A picture came: place it, name it, hand it on.
-    fn take(&mut self, sample: &gst::Sample, connection: &Connection, options: &LiveOptions) -> Result<()> {
+    /// Other options are wanted.
+    fn changed(&mut self) -> End {
+        self.setbacks = Setbacks::default();
+        self.shared.away(&Failure { reason: Reason::Changed, said: Reason::Changed.words().to_owned() });
+        End::Again
+    }
+
+    /// A connection failed. A file that did so after its first picture would do so each time, and its beginning would be
+    /// shown for ever.
+    fn broke(&mut self, failure: Failure, last: Option<Instant>) -> End {
+        match (self.address.kind(), last) {
+            (Kind::File, Some(_)) => {
+                self.fail(&failure);
+                End::Over(Health::Failed { said: failure.said })
+            }
+            _ => End::Failed(failure),
+        }
+    }
+
+    /// A picture came: place it and name it. `None`: it does not fit yet.
+    fn take(&mut self, sample: &gst::Sample, connection: &Connection) -> Result<Option<Frame>> {
         let arrival = now();
         let (Some(caps), Some(buffer)) = (sample.caps(), sample.buffer_owned()) else {
-            return Ok(());
+            return Ok(None);
         };
         let format = self.format(caps)?;
         if !self.fits(caps, &format) {
             // Only until the conversion in front has heard of it.
             connection.fit(&format);
             self.shared.state().counters.dropped += 1;
-            return Ok(());
+            return Ok(None);
         }
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
         let pts = buffer.pts().and_then(|pts| segment?.to_running_time(pts)).map(duration);
@@ -525,8 +627,7 @@ impl Supervisor {
             counters.damaged += u64::from(frame.is_damaged());
         }
         self.shared.up();
-        self.hand_on(frame, options);
-        Ok(())
+        Ok(Some(frame))
     }
 
     /// The format of the stream: that of the first frame, or what was settled before it.
@@ -582,9 +683,10 @@ impl Supervisor {
     }
 }
 
-/// Whether a source has been silent for too long.
-fn silent(options: &LiveOptions, begun: Instant, last: Option<Instant>, playing: bool) -> Option<Failure> {
+/// Whether a source has been silent for too long. What plays by itself may: a slide stands as long as it is meant to.
+fn silent(kind: Kind, options: &LiveOptions, begun: Instant, last: Option<Instant>, playing: bool) -> Option<Failure> {
     match (last, options.silence) {
+        (Some(_), _) if matches!(kind, Kind::File | Kind::Test) => None,
         (Some(last), Some(silence)) => (last.elapsed() > silence)
             .then(|| Failure::new(Reason::Stall, format!("no picture for {:.1} s", silence.as_secs_f64()))),
         (Some(_), None) => None,
@@ -592,5 +694,44 @@ fn silent(options: &LiveOptions, begun: Instant, last: Option<Instant>, playing:
         (None, _) => (begun.elapsed() > options.open_within).then(|| {
             Failure::new(Reason::Timeout, format!("no picture within {:.1} s", options.open_within.as_secs_f64()))
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A driver that holds connections for ever.
+    #[test]
+    fn connections_that_do_not_end_are_told_of() {
+        let address: Address = "rtsp://127.0.0.1:9/x".parse().unwrap();
+        let health = Health::Connecting { since: SystemTime::now(), attempts: 0, last: None };
+        crate::video::init().unwrap();
+        let options = Arc::new(LiveOptions::new().unwrap());
+        let state = State { options, health, counters: SourceCounters::default(), format: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state), tally: Tally::default() });
+        let ((out, oldest), (ask, asked)) = (bounded(1), bounded(1));
+        let (held, closing): (Vec<_>, Vec<_>) = (0..MOST_CLOSING).map(|_| bounded::<()>(0)).unzip();
+        let mut supervisor = Supervisor {
+            address,
+            shared: Arc::clone(&shared),
+            out,
+            oldest,
+            asked,
+            timeline: Timeline::new(LATEST),
+            seen: None,
+            seq: 0,
+            closing,
+            told: BTreeSet::new(),
+            setbacks: Setbacks::default(),
+        };
+        let waiting = thread::spawn(move || supervisor.has_room_for_another());
+        thread::sleep(CLOSING_LONG + Duration::from_secs(1));
+        let health = shared.state().health.clone();
+        assert!(matches!(&health, Health::Connecting { last: Some((_, said)), .. } if said.contains("do not end")));
+        drop(held);
+        assert!(waiting.join().unwrap());
+        assert_eq!(shared.state().counters.failures.values().sum::<u64>(), 1);
+        drop(ask);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Places a source's own time stamps on the timeline of [`now`](super::now): evenly spaced as the
-/// source spaces them, never in the future, never long ago, and always rising, whatever comes.
+/// source spaces them, not in the future (unless it is to be waited for), never long ago, and always rising, whatever comes.
 ///
 /// A frame stands at the earliest moment that it, and the frames before it, could have been made
 /// (the least delay seen so far): so a frame that the network held up still stands where it belongs.
@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Timeline {
     limit: Duration,
+    /// How far in the future a frame may lie.
+    ahead: Duration,
     /// A moment of the source's clock, and the same on ours.
     anchor: Option<(Duration, Duration)>,
     last: Option<Duration>,
@@ -27,7 +29,7 @@ impl Timeline {
     /// A timeline that believes the source while its frames come no later than `limit` after the
     /// time that they claim.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, anchor: None, last: None, anchored: 0, free: false }
+        Self { limit, ahead: Duration::ZERO, anchor: None, last: None, anchored: 0, free: false }
     }
 
     /// A timeline for a file that is read as fast as it can be: only its beginning is ours.
@@ -56,7 +58,7 @@ impl Timeline {
         let earliest = arrival.saturating_sub(self.limit);
         if let Some((theirs, ours)) = self.anchor
             && let Some(placed) = (ours + pts).checked_sub(theirs)
-            && (earliest..=arrival).contains(&placed)
+            && (earliest..=arrival.saturating_add(self.ahead)).contains(&placed)
         {
             return placed;
         }
@@ -67,7 +69,13 @@ impl Timeline {
 
     /// The source begins anew with another clock; ours goes on.
     pub fn restart(&mut self) {
-        self.anchor = None;
+        (self.anchor, self.ahead) = (None, Duration::ZERO);
+    }
+
+    /// The source does not pace itself, until it begins anew: its frames may lie so far in the future, and whoever takes
+    /// them waits. What lies further is a jump of its clock.
+    pub fn pace(&mut self, ahead: Duration) {
+        self.ahead = ahead;
     }
 
     /// How often time was taken from the arrival of a frame.
@@ -110,6 +118,18 @@ mod tests {
         assert_eq!(placed(&[(Some(9_000_000), 1000), (Some(3), 1040), (Some(43), 1080)]), [1000, 1040, 1080]);
         // A small step back is no jump: time waits until the source has caught up.
         assert_eq!(placed(&[(Some(100), 1000), (Some(50), 1040), (Some(140), 1080)]), [1000, 1001, 1040]);
+    }
+
+    #[test]
+    fn what_does_not_pace_itself_is_waited_for() {
+        let mut timeline = Timeline::new(ms(500));
+        timeline.pace(ms(1000));
+        let mut place = |pts, at| timeline.place(Some(ms(pts)), ms(at)).as_millis();
+        // The third lies too far in the future: its clock has jumped.
+        assert_eq!([place(0, 100), place(40, 101), place(3080, 141), place(3120, 142)], [100, 140, 141, 181]);
+        timeline.restart();
+        let mut place = |pts, at| timeline.place(Some(ms(pts)), ms(at)).as_millis();
+        assert_eq!([place(0, 1000), place(40, 1001)], [1000, 1001]);
     }
 
     #[test]
