@@ -79,10 +79,15 @@ impl Camera {
 
     /// A file for `--pipeline`: this computer's webcam is the one here.
     pub fn description(&self) -> std::path::PathBuf {
+        self.description_with("")
+    }
+
+    /// The same with more in it.
+    pub fn description_with(&self, more: &str) -> std::path::PathBuf {
         let path = self.folder.path().join("camera.toml");
         let socket = socket(self.folder.path());
         let camera = format!("shmsrc name=input socket-path={socket} is-live=true do-timestamp=true ! {CAPS}");
-        std::fs::write(&path, format!("[live.source]\ncamera = '{camera}'\n")).unwrap();
+        std::fs::write(&path, format!("[live.source]\ncamera = '{camera}'\n{more}")).unwrap();
         path
     }
 

@@ -6,7 +6,7 @@
 //!   decoder's delay, with the 200 ms that packets may be late by (`--latency`).
 //! - `painted`: handed, painted, to an output. `added` is the difference of the two for the same picture.
 //! - `window`, `published`, `browser`: the whole program, seen on a screen (Xvfb), by an RTSP client and in Chromium
-//!   over WebRTC.
+//!   over WebRTC. `slow encoder`: one that takes [`ENCODES`] longer for each picture than the usual one.
 //!
 //! The cameras run beside it on the same machine, as do decoders, screen and browser. Needs GRADCAST_ORT_LIB; the slow
 //! model is of the material.
@@ -41,6 +41,8 @@ use screen::{Screen, Viewer};
 const SECONDS: u64 = 20;
 /// Until everything runs as it will.
 const WARM_UP: Duration = Duration::from_secs(4);
+/// What a slow encoder takes longer: three frame times.
+const ENCODES: Duration = Duration::from_millis(100);
 const FIRST_PORT: u16 = 8661;
 
 /// When each picture was seen first.
@@ -167,11 +169,12 @@ struct Program(Child);
 
 impl Program {
     fn start(camera: &Camera, flags: &[&str], display: Option<&str>) -> Self {
+        Self::with(camera, &camera.description(), flags, display)
+    }
+
+    fn with(camera: &Camera, description: &Path, flags: &[&str], display: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradcast"));
-        command
-            .args(["live", &camera.address(), "--device", "cpu", "--pipeline"])
-            .arg(camera.description())
-            .args(flags);
+        command.args(["live", &camera.address(), "--device", "cpu", "--pipeline"]).arg(description).args(flags);
         command.env_remove("WAYLAND_DISPLAY").stdin(Stdio::null()).stderr(Stdio::null());
         if let Some(display) = display {
             command.env("DISPLAY", display);
@@ -208,14 +211,21 @@ fn window(camera: &Camera, what: &str, model: &[&str]) {
     print(what, sightings.delays());
 }
 
-fn published(camera: &Camera, port: u16) {
+fn published(camera: &Camera, port: u16, what: &str, description: &Path) {
     let url = format!("rtsp://127.0.0.1:{port}/out");
-    let _program = Program::start(camera, &["--no-window", "--publish", &url], None);
+    let _program = Program::with(camera, description, &["--no-window", "--publish", &url], None);
     let sightings = Sightings::default();
     let source = LiveSource::start(url.parse().unwrap(), LiveOptions::new().unwrap()).unwrap();
     let _client = Client::of(source, &sightings);
     watch_for(SECONDS, &[&sightings]);
-    print("published, an RTSP client", sightings.delays());
+    print(what, sightings.delays());
+}
+
+/// A description whose usual encoder is slow.
+fn slow_encoder(camera: &Camera) -> PathBuf {
+    let x264 = "x264enc name=encoder tune=zerolatency speed-preset=veryfast pass=qual quantizer=23";
+    let slow = format!("identity sleep-time={} ! videoconvert ! {x264}", ENCODES.as_micros());
+    camera.description_with(&format!("[live.encoders.x264]\nlaunch = '{slow}'\n"))
 }
 
 fn in_browser(camera: &Camera, port: u16) {
@@ -254,7 +264,8 @@ fn main() {
         if let Some(slow) = slow.as_deref().and_then(Path::to_str) {
             window(&camera, "the same with VGG-19", &["--model", slow, "--threads", "1"]);
         }
-        published(&camera, port + 1);
+        published(&camera, port + 1, "published, an RTSP client", &camera.description());
+        published(&camera, port + 1, "the same, slow encoder", &slow_encoder(&camera));
         in_browser(&camera, port + 2);
     }
 }
