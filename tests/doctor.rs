@@ -7,7 +7,18 @@ use common::cli::{gradcast, succeeds};
 #[test]
 fn a_healthy_machine_passes() {
     let said = String::from_utf8(succeeds(gradcast().arg("doctor")).stdout).unwrap();
-    for part in ["GStreamer", "OpenCV", "ONNX Runtime", "cpu runs", "Self-test", "H.264", "x264"] {
+    for part in [
+        "GStreamer",
+        "OpenCV",
+        "ONNX Runtime",
+        "cpu runs",
+        "Self-test",
+        "H.264",
+        "x264",
+        "WebRTC",
+        "x264 encodes",
+        "Cameras",
+    ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
     assert!(!said.contains("!!"), "{said}");

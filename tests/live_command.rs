@@ -171,8 +171,72 @@ fn what_cannot_start_says_so_with_its_exit_code() {
     assert!(code == Some(3) && said.contains("no-such-file.mp4"), "{code:?} {said}");
     let (code, said) = run(&["test", "--publish", "rtsp://0.0.0.0:8554/x"]);
     assert!(code == Some(2) && said.contains("password"), "{code:?} {said}");
+    let (code, said) = run(&["test", "--no-window", "--token", "correct horse"]);
+    assert!(code == Some(2) && said.contains("--http") && !said.contains("horse"), "{code:?} {said}");
     let (code, said) = run(&["ftp://somewhere/x", "--no-window"]);
     assert!(code == Some(2), "{code:?} {said}");
     let (code, _) = run(&["--list"]);
     assert_eq!(code, Some(0));
+}
+
+/// A terminal that closes: the shell and the kernel both send the signal.
+#[test]
+fn a_second_hangup_ends_nothing_at_once_and_one_that_is_ignored_nothing_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |name: &str, ignored: bool| {
+        let log = folder.path().join(name);
+        let trap = if ignored { "trap '' HUP; " } else { "" };
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("{trap}exec \"$@\""), "sh"]).arg(gradcast().get_program());
+        command.args(["live", "test", "--no-window", "--device", "cpu", "--events"]).arg(&log);
+        let live = Running(command.env_remove("RUST_LOG").stderr(Stdio::piped()).spawn().unwrap());
+        let lines = move || std::fs::read_to_string(&log).map_or(0, |log| log.lines().count());
+        wait_for("events", || Some(()).filter(|()| lines() > 0));
+        (live, lines)
+    };
+    let (live, _) = start("one.jsonl", false);
+    live.signal(libc::SIGHUP);
+    live.signal(libc::SIGHUP);
+    let (code, said) = live.said();
+    assert!(code == 130 && said.contains("frames:"), "{code} {said}");
+
+    let (live, lines) = start("two.jsonl", true);
+    live.signal(libc::SIGHUP);
+    let before = lines();
+    wait_for("more events", || Some(()).filter(|()| lines() > before + 50));
+    live.signal(libc::SIGTERM);
+    let (code, said) = live.said();
+    assert!(code == 130 && said.contains("frames:"), "{code} {said}");
+}
+
+#[test]
+fn a_display_that_goes_away_ends_the_window_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, records) = (folder.path().join("events.jsonl"), folder.path().join("records"));
+    let start = |screen: &Screen, more: &[&std::ffi::OsStr]| {
+        let mut command = gradcast();
+        command.args(["live", "test", "--device", "cpu"]).args(more).env("DISPLAY", &screen.name);
+        Running(command.env_remove("WAYLAND_DISPLAY").stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let screen = Screen::new();
+    let alone = start(&screen, &[]);
+    let outputs = ["--window".as_ref(), "--record".as_ref(), records.as_os_str(), "--events".as_ref(), log.as_os_str()];
+    let live = start(&screen, &outputs);
+    let viewer = Viewer::on(&screen);
+    wait_for("both windows", || Some(()).filter(|()| viewer.windows().len() == 2));
+    let lines = || std::fs::read_to_string(&log).map_or(0, |log| log.lines().count());
+    wait_for("events", || Some(()).filter(|()| lines() > 30));
+    drop(viewer);
+    drop(screen);
+    let (code, said) = alone.said();
+    assert!(code == 1 && said.contains("the display is gone"), "{code} {said}");
+
+    let before = lines();
+    wait_for("more events", || Some(()).filter(|()| lines() > before + 50));
+    live.signal(libc::SIGTERM);
+    let (code, said) = live.said();
+    assert!(code == 130 && said.contains("the other outputs go on"), "{code} {said}");
+    let file = std::fs::read_dir(&records).unwrap().next().unwrap().unwrap().path();
+    let frames = common::ffprobe::frames(&file, 0).len();
+    assert!(frames > 50, "{frames} frames were recorded");
 }

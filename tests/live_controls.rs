@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use common::monitor;
@@ -30,8 +31,9 @@ fn drawn(events: &std::path::Path) -> Option<(u64, String)> {
 fn class_layer_and_look_change_while_the_video_runs() {
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events.jsonl");
-    let config =
-        "[models.m]\ndevice = \"cpu\"\n[streams.cam]\nurl = \"test\"\nmodel = \"m\"\nevents = \"events.jsonl\"\n";
+    // Each map is drawn on several frames, also while another layer's engine runs already.
+    let config = "[models.m]\ndevice = \"cpu\"\n[streams.cam]\nurl = \"test\"\nmodel = \"m\"\nevery = 10\n\
+                  events = \"events.jsonl\"\n";
     let monitor = monitor(config, folder.path());
     let stream = monitor.stream("cam").unwrap();
     wait_for("frames", &stream, || stream.status().state == State::Live && drawn(&events).is_some());
@@ -80,4 +82,14 @@ fn class_layer_and_look_change_while_the_video_runs() {
     let snapshot = stream.snapshot().unwrap();
     assert!(std::fs::read(&snapshot).unwrap().starts_with(&[0xff, 0xd8]), "a JPEG");
     monitor.stop();
+
+    // A map keeps the name of the layer that it was made of.
+    let mut layers: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for event in common::cli::events(&events) {
+        let (Some(map), Some(layer)) = (event["map_pts_ns"].as_u64(), event["maps"][0]["layer"].as_str()) else {
+            continue;
+        };
+        layers.entry(map).or_default().insert(layer.to_owned());
+    }
+    assert!(layers.values().all(|names| names.len() == 1), "{layers:?}");
 }

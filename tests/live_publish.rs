@@ -1,6 +1,8 @@
 //! One encoder, and an RTSP server that any player can read at any time.
 
 mod live_support;
+#[path = "common/rtsp.rs"]
+mod rtsp;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -10,7 +12,8 @@ use gradcast::video::{Description, ErrorKind};
 use gstreamer_rtsp_server as gst_rtsp_server;
 use gstreamer_rtsp_server::gst;
 use gstreamer_rtsp_server::prelude::*;
-use live_support::{Live, held, look, pictures_seen, run, shapes, wait_for};
+use live_support::{Live, Wire, held, look, pictures, pictures_seen, run, shapes, wait_for};
+use rtsp::{H264, Rtsp, clip, free_port};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -95,6 +98,50 @@ fn an_encoder_that_is_not_there_or_cannot_work_says_so() {
 }
 
 #[test]
+fn a_slow_encoder_gets_the_newest_frame_and_the_others_are_counted() {
+    const ENCODES: Duration = Duration::from_millis(200);
+    let frames = shapes(1);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("slow.toml");
+    let launch = format!(
+        "identity sleep-time={} ! videoconvert ! x264enc name=encoder tune=zerolatency speed-preset=ultrafast",
+        ENCODES.as_micros()
+    );
+    std::fs::write(&path, format!("[live.encoders.x264]\nlaunch = \"{launch}\"\n")).unwrap();
+    let mut options = EncoderOptions::new().unwrap();
+    options.description = Description::load(&path).unwrap();
+    let encoder = LiveEncoder::start(frames[0].format(), &options).unwrap();
+    let packets = encoder.broadcast().subscribe(100);
+    let (delays, pushed, refused) = std::thread::scope(|s| {
+        let taker = s.spawn(|| {
+            let mut delays = Vec::new();
+            while !packets.ended() {
+                let Some(packet) = packets.next(Duration::from_millis(20)) else { continue };
+                delays.push(gradcast::video::live::now() - packet.pts());
+            }
+            delays
+        });
+        let (mut pushed, mut refused) = (0, 0);
+        for _ in 0..100 {
+            pushed += 1;
+            refused += u64::from(!encoder.push(frames[0].at(gradcast::video::live::now(), None, 0)));
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        assert_eq!(encoder.dropped(), refused);
+        encoder.finish();
+        (taker.join().unwrap(), pushed, refused)
+    });
+    let mut sorted = delays.clone();
+    sorted.sort();
+    let median = sorted[sorted.len() / 2];
+    println!("{pushed} frames, {refused} dropped; {} packets, {median:?} old (median) of {delays:?}", delays.len());
+    assert_eq!(delays.len() as u64, pushed - refused);
+    assert!(delays.len() > 5);
+    // Encoding, and one frame time of waiting; with a queue it would be two encodings at least.
+    assert!(median < ENCODES + Duration::from_millis(100), "{median:?}");
+}
+
+#[test]
 fn odd_sizes_and_other_encoders_make_packets() {
     let frames = shapes(1);
     for (encoder, width, height) in [("x264", 321, 241), ("x264", 322, 241), ("openh264", 321, 241)] {
@@ -152,6 +199,99 @@ fn several_players_read_a_stream_at_once_by_tcp_and_udp() {
     drop(mount);
     let (ok, _, _) = ffprobe(&url, "tcp", 1);
     assert!(!ok, "the stream was taken away");
+}
+
+#[test]
+fn a_client_that_stops_reading_holds_up_nobody() {
+    // Snow at a high rate: what the system keeps for a connection is soon full.
+    let folder = tempfile::tempdir().unwrap();
+    let snow = folder.path().join("snow.mkv").display().to_string();
+    let args = ["videotestsrc", "pattern=snow", "num-buffers=10", "!", "video/x-raw,format=I420,width=640,height=360"];
+    let end = ["!", "x264enc", "!", "matroskamux", "!", "filesink", &format!("location={snow}")];
+    assert!(run("gst-launch-1.0", &[&args[..], &end[..]].concat(), SOON).0);
+    let frames = pictures(snow.as_ref(), 10);
+    let options = EncoderOptions { quality: Some(90), bitrate: Some(20_000), ..EncoderOptions::new().unwrap() };
+    let live = Live::run(LiveEncoder::start(frames[0].format(), &options).unwrap(), frames, 25);
+    let mount = RtspServer::mount("rtsp://127.0.0.1:0/cam", &live.broadcast, &description()).unwrap();
+    let url = mount.url().to_owned();
+    wait_for("packets", SOON, || live.broadcast.flows(SOON));
+    // Connected, and never heard of again.
+    let stuck: Vec<Wire> = (0..2).map(|_| Wire::play(&url, Some(2048))).collect();
+    std::thread::sleep(Duration::from_secs(4));
+    let (tcp, udp) = std::thread::scope(|s| {
+        let udp = s.spawn(|| ffprobe(&url, "udp", 5));
+        let tcp = Wire::play(&url, None).pictures(Duration::from_secs(5));
+        (tcp, udp.join().unwrap())
+    });
+    println!("{} pictures by TCP; by UDP: {udp:?}", tcp.len());
+    let frames: usize = udp.1.trim().rsplit(',').next().unwrap().parse().unwrap_or(0);
+    // Of 125 and a few.
+    assert!(tcp.len() > 100 && frames > 100, "{} and {frames} pictures", tcp.len());
+    drop(stuck);
+    wait_for("the last client's end", SOON, || live.broadcast.subscribers() == 0);
+}
+
+#[test]
+fn times_on_the_wire_are_those_of_the_pictures_also_with_another_encoder() {
+    let frames = shapes(60);
+    let broadcast = Broadcast::new();
+    let encoder = || LiveEncoder::start_into(&broadcast, frames[0].format(), &EncoderOptions::new().unwrap()).unwrap();
+    let live = Live::run(encoder(), frames.clone(), 25);
+    let mount = RtspServer::mount("rtsp://127.0.0.1:0/cam", &broadcast, &description()).unwrap();
+    let packets = broadcast.subscribe(1000);
+    packets.next(SOON).expect("packets flow");
+    let url = mount.url().to_owned();
+    let wire = std::thread::spawn(move || Wire::play(&url, None).pictures(Duration::from_secs(6)));
+    std::thread::sleep(Duration::from_secs(2));
+    // It fails: another takes its place. Then pictures come as slowly as a still one is shown, then as before.
+    drop(live.stop());
+    std::thread::sleep(Duration::from_millis(700));
+    let live = Live::run(encoder(), frames.clone(), 5);
+    std::thread::sleep(Duration::from_millis(1500));
+    let live = Live::run(live.stop(), frames.clone(), 30);
+    let wire = wire.join().unwrap();
+    drop(live);
+    let sent: Vec<u64> = std::iter::from_fn(|| packets.next(Duration::ZERO))
+        .map(|packet| (packet.pts().as_nanos() * 9).div_ceil(100_000) as u64)
+        .collect();
+    // The client came somewhere in between.
+    let same = |from: usize| {
+        let sent = &sent[from..];
+        sent.len() >= wire.len()
+            && wire.iter().zip(sent).all(|((ticks, _), sent_at)| ticks.abs_diff(sent_at - sent[0]) <= 2)
+    };
+    let begins = (0..sent.len()).find(|from| same(*from));
+    println!("{} pictures, {} on the wire from number {begins:?} on", sent.len(), wire.len());
+    assert!(begins.is_some() && wire.len() > 80, "sent {sent:?}, on the wire {wire:?}");
+}
+
+#[test]
+fn times_on_the_wire_rise_with_the_clock_while_the_camera_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut camera = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
+    let url = format!("rtsp://127.0.0.1:{}/cam", free_port());
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_gradcast"))
+        .args(["live", &camera.url(), "--no-window", "--publish", &url])
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the published stream", SOON, || ffprobe(&url, "tcp", 1).0);
+    let wire = std::thread::spawn(move || Wire::play(&url, None).pictures(Duration::from_secs(9)));
+    std::thread::sleep(Duration::from_secs(2));
+    camera.kill();
+    std::thread::sleep(Duration::from_secs(3));
+    camera.restart();
+    let wire = wire.join();
+    let _ = program.kill();
+    let _ = program.wait();
+    let wire = wire.unwrap();
+    // How late each picture comes behind its own time, beside the first.
+    let late = |(ticks, at): &(u64, Instant)| (*at - wire[0].1).as_secs_f64() - *ticks as f64 / 90_000.0;
+    let (least, most) =
+        wire.iter().map(late).fold((f64::MAX, f64::MIN), |(low, high), late| (low.min(late), high.max(late)));
+    let longest = wire.windows(2).map(|w| w[1].0 - w[0].0).max().unwrap() as f64 / 90_000.0;
+    println!("{} pictures, {least:.3} to {most:.3} s behind their times, at most {longest:.3} s apart", wire.len());
+    assert!(wire.len() > 90 && most - least < 2.0 && longest < 2.0);
 }
 
 #[test]
@@ -223,6 +363,38 @@ fn credentials_are_demanded_where_the_address_has_some() {
 }
 
 #[test]
+fn a_name_may_have_another_password_once_its_last_stream_is_gone() {
+    let live = Live::start(shapes(10), 25);
+    let mount = |at: &str| RtspServer::mount(&format!("rtsp://{at}"), &live.broadcast, &description());
+    let bob = mount("bob:b@127.0.0.1:0/bob").unwrap();
+    let port = bob.url().strip_prefix("rtsp://").unwrap().split_once('/').unwrap().0.to_owned();
+    let plays = |who: &str, path: &str| ffprobe(&format!("rtsp://{who}@{port}{path}"), "tcp", 1).0;
+    let one = mount(&format!("anna:old@{port}/one")).unwrap();
+    let two = mount(&format!("anna:old@{port}/two")).unwrap();
+    drop(two);
+    assert!(plays("anna:old", "/one"), "her other stream is still there");
+    drop(one);
+    let _one = mount(&format!("anna:new@{port}/one")).expect("the old password is forgotten");
+    assert!(plays("anna:new", "/one") && !plays("anna:old", "/one") && plays("bob:b", "/bob"));
+}
+
+#[test]
+fn a_host_is_one_server_whatever_it_is_called() {
+    let broadcast = Broadcast::new();
+    let a = RtspServer::mount("rtsp://127.0.0.1:0/a", &broadcast, &description()).unwrap();
+    let b = a.url().replace("127.0.0.1", "localhost").replace("/a", "/b");
+    let b_mount = RtspServer::mount(&b, &broadcast, &description()).unwrap();
+    assert_eq!(b_mount.url(), b, "it is called what its owner calls it");
+    let everywhere = a.url().replace("127.0.0.1", "anna:a@0.0.0.0").replace("/a", "/c");
+    let e = RtspServer::mount(&everywhere, &broadcast, &description()).unwrap_err();
+    println!("{e}\n{}", e.hint());
+    assert!(e.to_string().contains("another stream"), "{e}");
+    let e = RtspServer::mount("rtsp://anna:a@nowhere.invalid:8554/a", &broadcast, &description()).unwrap_err();
+    println!("{e}\n{}", e.hint());
+    assert_eq!(e.kind(), ErrorKind::Usage);
+}
+
+#[test]
 fn a_port_is_shared_and_a_taken_one_is_said() {
     let broadcast = Broadcast::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -250,6 +422,19 @@ fn a_stream_without_packets_is_refused_at_once() {
 }
 
 #[test]
+fn a_stream_whose_packets_stop_just_now_holds_nobody_up_for_long() {
+    let broadcast = Broadcast::new();
+    let mount = RtspServer::mount("rtsp://127.0.0.1:0/cam", &broadcast, &description()).unwrap();
+    // As if there had been some until now.
+    broadcast.rest();
+    let begin = Instant::now();
+    let (ok, _, err) = ffprobe(mount.url(), "tcp", 1);
+    println!("refused after {:?}: {err}", begin.elapsed());
+    assert!(!ok && err.contains("503") && begin.elapsed() < Duration::from_secs(10), "{err}");
+    wait_for("the feed's end", SOON, || broadcast.subscribers() == 0);
+}
+
+#[test]
 fn taking_a_stream_away_ends_its_clients_and_no_others() {
     let live = Live::start(shapes(10), 25);
     let a = RtspServer::mount("rtsp://127.0.0.1:0/a", &live.broadcast, &description()).unwrap();
@@ -272,6 +457,18 @@ fn taking_a_stream_away_ends_its_clients_and_no_others() {
         let frames: u64 = out.trim().rsplit(',').next().unwrap().parse().unwrap();
         assert!(ok && frames > 100, "{out} {err}");
     });
+}
+
+#[test]
+fn taking_a_stream_below_another_away_leaves_the_other_its_clients() {
+    let live = Live::start(shapes(10), 25);
+    let cam = RtspServer::mount("rtsp://127.0.0.1:0/cam", &live.broadcast, &description()).unwrap();
+    let garden = RtspServer::mount(&format!("{}/garden", cam.url()), &live.broadcast, &description()).unwrap();
+    wait_for("packets", SOON, || live.broadcast.flows(SOON));
+    let mut wire = Wire::play(cam.url(), None);
+    assert!(!wire.pictures(Duration::from_millis(500)).is_empty());
+    drop(garden);
+    assert!(!wire.pictures(Duration::from_secs(1)).is_empty());
 }
 
 /// A server that takes pushed streams, counts their pictures, and can go.

@@ -1,12 +1,15 @@
 //! A server is killed and started again fifty times, at random moments: pictures are back within two
 //! seconds each time, their times rise, and nothing is left behind in memory, threads or files.
 
+#[path = "common/footprint.rs"]
+mod footprint;
 #[path = "common/rtsp.rs"]
 mod rtsp;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use footprint::Footprint;
 use gradcast::video::live::{Health, LiveOptions, LiveSource, now};
 use rtsp::{H264, Rtsp, clip, within};
 
@@ -22,24 +25,9 @@ const LEAK: usize = 1024;
 /// The heap's own size jumps with the order of threads, by up to 1 MiB at a time: what was freed is not always given back.
 const HEAP: usize = 4 * 1024;
 
-#[derive(Debug, Clone, Copy)]
-struct Footprint {
-    /// Resident memory in KiB.
-    resident: usize,
-    /// Memory that was allocated and not freed, in KiB: zero where the allocator does not tell.
-    allocated: usize,
-    threads: usize,
-    files: usize,
-}
-
-fn footprint() -> Footprint {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let number = |name: &str| -> usize {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    let files = std::fs::read_dir("/proc/self/fd").unwrap().count();
-    Footprint { resident: number("VmRSS:"), allocated: allocated(), threads: number("Threads:"), files }
+/// What this process takes, and how much memory it has allocated and not freed, in KiB: zero where the allocator does not tell.
+fn footprint() -> (Footprint, usize) {
+    (Footprint::of(std::process::id()).unwrap(), allocated())
 }
 
 #[cfg(target_env = "gnu")]
@@ -56,7 +44,7 @@ fn allocated() -> usize {
 
 #[test]
 fn killed_and_restarted_fifty_times() {
-    if !std::path::Path::new("/proc/self/status").exists() {
+    if Footprint::of(std::process::id()).is_none() {
         eprintln!("skipped: no /proc to measure with");
         return;
     }
@@ -106,9 +94,9 @@ fn killed_and_restarted_fifty_times() {
         println!("round {round}: back after {back:?}, {:?}", footprint());
     }
     let settled = within(Duration::from_secs(5), || {
-        let after = footprint();
+        let (after, _) = footprint();
         while source.frames().try_recv().is_ok() {}
-        after.threads <= before.threads && after.files <= before.files
+        after.threads <= before.0.threads && after.files <= before.0.files
     });
     let after = footprint();
     returns.sort();
@@ -116,8 +104,8 @@ fn killed_and_restarted_fifty_times() {
     println!("{before:?} became {after:?}, {:?}", source.counters());
     assert!(*returns.last().unwrap() < Duration::from_secs(2), "{returns:?}");
     assert!(settled.is_some(), "{before:?} became {after:?}");
-    assert!(after.allocated < before.allocated + LEAK, "{before:?} became {after:?}");
-    assert!(after.resident < before.resident + HEAP, "{before:?} became {after:?}");
+    assert!(after.1 < before.1 + LEAK, "{before:?} became {after:?}");
+    assert!(after.0.resident < before.0.resident + HEAP, "{before:?} became {after:?}");
     assert!(source.counters().failures.values().sum::<u64>() >= rounds as u64);
     let begun = Instant::now();
     source.stop();

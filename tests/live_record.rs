@@ -13,6 +13,8 @@ use live_support::{Live, held, look, pictures_seen, run, shapes, wait_for};
 const SOON: Duration = Duration::from_secs(20);
 /// Set for the process that is killed: the folder it records into.
 const VICTIM: &str = "GRADCAST_TEST_RECORD_INTO";
+/// Set for the process that may mount.
+const NAMESPACE: &str = "GRADCAST_TEST_NAMESPACE";
 
 fn options(dir: &Path, segment: u64) -> RecordOptions {
     let mut options = RecordOptions::new(dir).unwrap();
@@ -73,6 +75,14 @@ fn a_recording_is_cut_by_time_without_losing_a_frame_and_ends_within_two_seconds
         assert!(last || (3.5..8.0).contains(&times[1]), "{start}");
         all += ffmpeg as u64;
     }
+    // The last one as well: an ordinary MP4, its index at the end, and as long as what was shown.
+    let last = &files[files.len() - 1];
+    let (boxes, times) = (boxes(last), shown_at(last));
+    println!("{boxes:?}");
+    assert!(boxes.last().is_some_and(|name| name == "moov") && !boxes.contains(&"moof".into()), "{boxes:?}");
+    let args = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", last.to_str().unwrap()];
+    let length: f64 = run("ffprobe", &args, SOON).1.trim().parse().unwrap();
+    assert!((length - times[times.len() - 1]).abs() < 0.5, "{length} s, and frames at {times:?}");
     // Counted before the end, which records what came meanwhile.
     let pushed = live.pushed.load(std::sync::atomic::Ordering::Relaxed);
     assert!(all >= counters.packets && all <= pushed, "{all} of {}, {pushed} pushed", counters.packets);
@@ -105,6 +115,22 @@ fn the_oldest_files_go_at_the_limit_and_no_others() {
 }
 
 #[test]
+fn two_recorders_of_one_name_never_share_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = Live::start(shapes(30), 25);
+    let recorders: Vec<_> =
+        (0..4).map(|_| Recorder::start("live", &live.broadcast, options(dir.path(), 600)).unwrap()).collect();
+    wait_for("all", SOON, || recorders.iter().all(|r| r.counters().packets > 30));
+    let written: std::collections::BTreeSet<_> = recorders.iter().map(|r| r.file().unwrap()).collect();
+    drop(recorders);
+    assert_eq!((written.len(), files(dir.path()).len()), (4, 4));
+    for file in &written {
+        let (frames, _, said) = played(file);
+        assert!(frames > 30 && said.is_empty(), "{frames} {said}");
+    }
+}
+
+#[test]
 fn a_small_limit_is_kept_with_long_files_too() {
     const MOST: u64 = 400_000;
     let dir = tempfile::tempdir().unwrap();
@@ -132,7 +158,7 @@ impl SmallDisk {
         let size = format!("size={kilobytes}k");
         let (ok, _, err) = run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", dir.path().to_str()?], SOON);
         if !ok {
-            eprintln!("skipped: no small disk can be mounted here: {err}");
+            eprintln!("no small disk can be mounted here: {err}");
         }
         ok.then_some(Self(dir))
     }
@@ -145,9 +171,30 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Runs a test again where everybody may mount, unless it runs there already.
+fn in_a_namespace_of_its_own(test: &str) {
+    let said = match std::env::var_os(NAMESPACE) {
+        Some(_) => String::new(),
+        None => {
+            let mut again = Command::new("unshare");
+            again.args(["--map-root-user", "--mount"]).arg(std::env::current_exe().unwrap());
+            let out = again.args(["--exact", test, "--nocapture"]).env(NAMESPACE, "1").output().unwrap();
+            let said = [out.stdout, out.stderr].map(|s| String::from_utf8_lossy(&s).into_owned()).concat();
+            println!("{said}");
+            assert!(out.status.success() || !said.contains("running 1 test"), "{}", out.status);
+            said
+        }
+    };
+    if !said.contains("1 passed") || said.contains("skipped:") {
+        eprintln!("skipped: no small disk can be mounted here");
+    }
+}
+
 #[test]
 fn a_full_disk_is_said_survived_and_tried_again() {
-    let Some(disk) = SmallDisk::new(4096) else { return };
+    let Some(disk) = SmallDisk::new(4096) else {
+        return in_a_namespace_of_its_own("a_full_disk_is_said_survived_and_tried_again");
+    };
     let live = Live::start(shapes(60), 25);
     let watcher = live.broadcast.subscribe(1000);
     let recorder = Recorder::start("cam", &live.broadcast, options(disk.0.path(), 600)).unwrap();
@@ -225,6 +272,21 @@ fn what_was_recorded_plays_after_kill_9_up_to_the_last_second() {
     assert!(last > length - 1.0, "{last} of {length} s play");
     // The kill may cut a frame in two, which one shows and the other does not.
     assert!(ffmpeg.abs_diff(gst) <= 1, "{ffmpeg} frames in ffmpeg, {gst} in GStreamer");
+}
+
+/// The top boxes of an MP4.
+fn boxes(file: &Path) -> Vec<String> {
+    let (bytes, mut at, mut names) = (std::fs::read(file).unwrap(), 0, Vec::new());
+    while at < bytes.len() {
+        let size = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        names.push(String::from_utf8_lossy(&bytes[at + 4..at + 8]).into_owned());
+        at += match size {
+            0 => bytes.len() - at,
+            1 => u64::from_be_bytes(bytes[at + 8..at + 16].try_into().unwrap()) as usize,
+            size => size as usize,
+        };
+    }
+    names
 }
 
 /// Times of the frames that ffmpeg decodes.

@@ -38,6 +38,11 @@ fn a_window_shows_pictures_takes_keys_and_says_when_it_was_closed() {
 }
 
 #[test]
+fn a_display_that_goes_away_is_said_and_ends_nothing_else() {
+    part("on_a_screen_that_goes", Some(&Screen::new().name));
+}
+
+#[test]
 fn without_a_display_it_is_a_usage_error_that_names_the_cure() {
     part("on_no_screen", None);
     part("on_no_screen", Some(":4242"));
@@ -164,6 +169,31 @@ fn on_a_screen() {
     // Another one, gone without a single picture.
     let again = Window::open("front door", format, &description).unwrap();
     assert!(!again.is_closed());
+}
+
+#[test]
+#[ignore = "run on a screen of its own by the test above"]
+fn on_a_screen_that_goes() {
+    video::init().unwrap();
+    let frames = clip();
+    let window = Window::open("front door", frames[0].format(), &Description::built_in().unwrap()).unwrap();
+    play(&window, &frames, Duration::from_millis(500));
+    let viewer = Viewer::new();
+    wait_for("the window", || viewer.windows().len() == 1);
+    assert_eq!(window.failure(), None);
+    // The connection breaks off, as it does with a server that ends.
+    viewer.x.kill_client(viewer.windows()[0]).unwrap().check().unwrap();
+    wait_for("the failure", || {
+        play(&window, &frames, Duration::from_millis(50));
+        window.failure().is_some()
+    });
+    println!("{:?}", window.failure());
+    // Nobody closed it.
+    assert!(!window.is_closed());
+    let begin = Instant::now();
+    play(&window, &frames, Duration::from_millis(500));
+    drop(window);
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
 }
 
 #[test]

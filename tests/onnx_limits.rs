@@ -137,6 +137,7 @@ fn external_data_is_read_beside_the_model() {
         let graph = Graph::from_model(&read).unwrap();
         let weight = graph.constant(graph.find("w").unwrap()).unwrap();
         assert_eq!(weight.to_f32(), Some(vec![1.0, 2.0]));
+        assert!(matches!(&read.data[..], [file] if file.ends_with("weights/w.bin")), "{:?}", read.data);
     }
     // A link to a file in the same folder is fine.
     #[cfg(unix)]

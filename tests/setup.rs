@@ -385,3 +385,23 @@ fn an_unknown_variant_is_refused_with_the_known_ones() {
     let text = stderr(&output);
     assert!(text.contains("'rocm'") && text.contains("cpu cuda openvino"), "{text}");
 }
+
+#[test]
+fn who_installs_by_hand_is_told_the_same_packages() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rows = r#". scripts/lib/setup.sh; for row in "${BUILD_AND_RUN[@]}"; do echo "${row#*: }"; done"#;
+    let list = |script: &str| {
+        let output = Command::new("bash").args(["-c", script]).current_dir(root).output().unwrap();
+        let mut packages: Vec<String> =
+            String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect();
+        packages.sort();
+        packages
+    };
+    let guide = fs::read_to_string(root.join("docs/guide/install.md")).unwrap();
+    let by_hand = guide.split("apt-get install --no-install-recommends ").nth(1).unwrap().split("```").next().unwrap();
+    // Bash itself resolves the braces and the ends of lines.
+    let told = list(&format!("echo {}", by_hand.trim()));
+    let needed: Vec<String> =
+        list(rows).into_iter().map(|p| if p == "clang" { "clang-14".into() } else { p }).collect();
+    assert_eq!(told, needed);
+}

@@ -1,5 +1,5 @@
 //! Promise: sixteen streams share one engine: each gets its share within a fifth, also of an engine that is too slow for
-//! all; a weight counts; batches fill across streams; none stops.
+//! all, and then of its newest frames; a weight counts; batches fill across streams; none stops.
 
 #[path = "common/rtsp.rs"]
 mod rtsp;
@@ -56,6 +56,16 @@ impl Scene {
             Done { came: meters.frames_in.get(), explained: meters.explained.get(), shown: meters.frames_out.get() }
         };
         self.streams.iter().map(done).collect()
+    }
+
+    /// Seconds that each stream's frames were with the model, summed.
+    fn with_model(&self) -> Vec<f64> {
+        let text = self.monitor.metrics().text();
+        let sum = |stream: &LiveHandle| {
+            let series = format!("gradcast_stage_seconds_sum{{stream=\"{}\",stage=\"model\"}} ", stream.name());
+            text.lines().find_map(|line| line.strip_prefix(&series)).and_then(|value| value.parse().ok()).unwrap()
+        };
+        self.streams.iter().map(sum).collect()
     }
 
     /// What each does until so many maps have been made in all, and the share of the frames that got theirs.
@@ -122,9 +132,18 @@ fn an_engine_that_is_too_slow_for_all_serves_them_in_turn() {
     let _alone = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let scene = Scene::start(&slow, |_| "", folder.path());
+    let (before, begun) = (scene.with_model(), Instant::now());
     let (done, part) = scene.run(STREAMS as u64 * 15);
+    let (after, took) = (scene.with_model(), begun.elapsed().as_secs_f64());
     assert!(part < 0.8, "the engine is not full: {part:.2} of the frames got a map");
     fair(&done);
+    // Whose turn it is gets its newest frame explained: none waits as long as a round takes.
+    for ((d, stream), spent) in done.iter().zip(&scene.streams).zip(after.iter().zip(&before).map(|(a, b)| a - b)) {
+        let (age, round) = (spent / d.explained as f64, took / d.explained as f64);
+        println!("{}: {:.0} ms with the model, {:.0} ms a round", stream.name(), 1e3 * age, 1e3 * round);
+        assert!(age < 0.5 * round, "{}: a map is {age:.2} s old in a round of {round:.2} s", stream.name());
+        assert!(stream.status().map_age_ms.is_some(), "{}: no map is drawn", stream.name());
+    }
     scene.monitor.stop();
 }
 

@@ -31,6 +31,11 @@ impl Output for Panics {
     fn finish(self: Box<Self>) {}
 }
 
+/// A number of the metrics; 0 where it is not there.
+fn number(metrics: &str, name: &str) -> f64 {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or_default()
+}
+
 #[test]
 fn trouble_in_one_stream_never_touches_another() {
     let folder = tempfile::tempdir().unwrap();
@@ -53,6 +58,8 @@ fn trouble_in_one_stream_never_touches_another() {
 
     // The good stream's widest gap while the other panics, fails and comes back.
     let (mut frames, mut at, mut widest, mut failed) = (good.status().frames_out, Instant::now(), Duration::ZERO, None);
+    let received = || number(&monitor.metrics().text(), "gradcast_received_frames_total{stream=\"a-panics\"}");
+    let mut most = 0.0;
     let again = within(SOON, || {
         assert!(monitor.look_after());
         let out = good.status().frames_out;
@@ -62,6 +69,9 @@ fn trouble_in_one_stream_never_touches_another() {
         if bad.status().state == State::Failed {
             failed = bad.status().reason;
         }
+        let counted = received();
+        assert!(counted >= most, "what the source counts goes on as well: {counted} after {most}");
+        most = counted;
         // A handle of its own after the new start.
         let new = monitor.stream("a-panics").unwrap().status();
         failed.is_some() && new.state == State::Live
@@ -80,8 +90,7 @@ fn trouble_in_one_stream_never_touches_another() {
         "gradcast_stage_seconds_count{stream=\"c-unwritable\",stage=\"encode\"}",
         "gradcast_stage_seconds_count{stream=\"c-unwritable\",stage=\"decode\"}",
     ] {
-        let counted = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-        assert!(counted.is_some_and(|n| n > 0.0), "{name}\n{metrics}");
+        assert!(number(&metrics, name) > 0.0, "{name}\n{metrics}");
     }
     let reasons = monitor.not_ready();
     assert!(matches!(&reasons[..], [only] if only.starts_with("b-away: ")), "{reasons:?}");
@@ -103,6 +112,7 @@ fn a_stream_that_does_not_start_is_said_and_tried_again() {
 
     let down = "gradcast_stream_up{stream=\"late\"} 0";
     assert!(monitor.metrics().text().contains(down), "an alarm on what is down sounds");
+    assert!(monitor.metrics().text().contains("gradcast_quiet_seconds{stream=\"late\"} -1"), "it never gave a picture");
     assert!(monitor.apply(parse(&both)).is_empty());
     assert!(monitor.look_after() && monitor.missing().contains_key("late"), "still");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/shapes.mp4"), &late).unwrap();
@@ -163,5 +173,55 @@ fn an_encoder_that_fails_is_started_again() {
     assert!(again.is_key());
     assert!(stream.status().frames_out > shown + 30, "the video went on meanwhile");
     assert!(within(SOON, || stream.status().trouble.is_none()).is_some(), "and the trouble is over");
+
+    // It comes back also where nobody looks any more.
+    assert!(within(SOON, || stream.status().trouble.is_some()).is_some());
+    drop(packets);
+    let flows = || stream.broadcast().flows(Duration::from_secs(1));
+    assert!(within(SOON, || !flows()).is_some(), "nobody is let in meanwhile");
+    assert!(within(SOON, || stream.status().trouble.is_none()).is_some());
+    assert!(within(SOON, flows).is_some());
     monitor.stop();
+}
+
+/// A pipe that nobody reads stands for a device that hangs when it is opened.
+#[test]
+fn an_encoder_that_hangs_at_its_start_holds_up_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rows, pipe) = (folder.path().join("hanging.toml"), folder.path().join("device"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let launch = format!(
+        "videoconvert ! video/x-raw,format=I420 ! x264enc name=encoder tune=zerolatency speed-preset=ultrafast \
+         key-int-max={{gop}} ! tee name=both ! queue ! filesink location={} async=false both. ! queue ! \
+         video/x-h264,profile=constrained-baseline",
+        pipe.display()
+    );
+    std::fs::write(&rows, format!("[live.encoders.x264]\nlaunch = '{launch}'\n")).unwrap();
+    let description = Description::load(&rows).unwrap();
+    let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new().unwrap() };
+    let workshop = Workshop { description, encoder, snapshots: folder.path().into() };
+    let config = "[models.m]\ndevice = \"cpu\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n";
+    let config = Config::parse(config, "test.toml", folder.path()).unwrap();
+    let monitor = common::start(config, workshop, None);
+    let stream = monitor.stream("a").unwrap();
+    let packets = stream.broadcast().subscribe(64);
+    let hangs = || stream.status().trouble.is_some_and(|t| t.contains("hangs"));
+    assert!(within(SOON, hangs).is_some(), "{:?}", stream.status());
+    let shown = stream.status().frames_out;
+    assert!(within(SOON, || stream.status().frames_out > shown + 10).is_some(), "the video goes on");
+    let starts = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("encoder-start")).count()
+    };
+    assert_eq!(starts(), 1, "one attempt, however long it takes");
+
+    // It is taken up where it comes after all.
+    let mut device = std::fs::File::open(&pipe).unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut device, &mut std::io::sink()));
+    assert!(packets.next(SOON).is_some_and(|first| first.is_key()));
+    assert!(within(SOON, || stream.status().trouble.is_none()).is_some());
+    monitor.stop();
+    drop(monitor);
+    reader.join().unwrap().unwrap();
 }

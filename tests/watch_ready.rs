@@ -37,6 +37,11 @@ fn a_camera_that_falls_silent_is_not_ready() {
     let told = std::fs::read_to_string(folder.path().join("e.jsonl")).unwrap().lines().count() as u64;
     assert!(told <= stream.meters().frames_in.get(), "what is shown again is told once");
 
+    // What stands is explained anew when a viewer asks for something else.
+    let (explained, layer) = (stream.meters().explained.get(), status.layers[1].clone());
+    stream.change(Control::Layer, &layer).unwrap();
+    assert!(within(SOON, || stream.status().layer == layer && stream.meters().explained.get() > explained).is_some());
+
     server.thaw();
     assert!(within(SOON, ready).is_some(), "{:?}", monitor.not_ready());
     stream.change(Control::Pause, "on").unwrap();

@@ -68,8 +68,8 @@ fn the_service_manager_hears_all_that_it_should() {
     let heard = listener.join().unwrap();
     assert_eq!(heard[0], "READY=1\nSTATUS=2 streams WATCHDOG=trigger\n");
     let fed = heard.iter().filter(|h| *h == "WATCHDOG=1\n").count();
-    // At the beginning, and ten times in the second that it turns; fewer where the machine is busy.
-    assert!((3..=20).contains(&fed), "{heard:?}");
+    // Six times in each interval of the second that it turns; fewer where the machine is busy.
+    assert!((8..=40).contains(&fed), "{heard:?}");
     let at = heard.iter().position(|h| h.starts_with("RELOADING=1\nMONOTONIC_USEC=")).unwrap();
     assert_eq!(heard[at + 1..], ["STOPPING=1\n"], "what does not turn is not fed");
 }

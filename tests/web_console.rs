@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use browser::Browser;
 use gradcast::monitor::Missing;
-use gradcast::monitor::web::{Channel, Console, Web, WebError, WebOptions};
+use gradcast::monitor::web::{Channel, Console, Reload, Web, WebError, WebOptions};
 use gradcast::stream::live::Control;
 use gradcast::video::live::{Broadcast, EncoderOptions, Jpegs, LiveEncoder, now};
 use gradcast::video::{Description, FileSource, Frame, FramePool, SourceOptions};
@@ -207,12 +207,16 @@ impl Console for Stage {
         self.missing.iter().map(missing).collect()
     }
 
+    fn starting(&self) -> BTreeMap<String, Instant> {
+        BTreeMap::new()
+    }
+
     fn can_reload(&self) -> bool {
         self.configuration
     }
 
-    fn reload(&self) -> Result<String, String> {
-        Ok("nothing has changed".into())
+    fn reload(&self) -> Reload {
+        Reload::Done("nothing has changed".into())
     }
 }
 
@@ -377,6 +381,57 @@ fn without_webrtc_the_page_shows_mjpeg() {
 }
 
 #[test]
+fn where_webrtc_is_blocked_the_picture_stands_while_it_is_tried_again() {
+    let stage = Stage::of(&["door"]);
+    let (_web, base) = serve(&stage, |_| {});
+    let mut browser = Browser::open(&base);
+    browser.until("typeof Picture === 'function' && streams.size === 1", PATIENCE);
+    browser.eval(
+        "globalThis.p = streams.get('door').picture; globalThis.Real = RTCPeerConnection;
+         globalThis.RTCPeerConnection = class { addTransceiver() { return { receiver: {} }; } close() {}
+             setLocalDescription() { return new Promise(() => {}); } };
+         p.again(); 0",
+    );
+    browser.until("p.how === 'MJPEG' && p.img.naturalWidth === 1280", PATIENCE);
+    browser.eval(
+        "globalThis.stood = true; globalThis.source = p.img.src;
+         globalThis.watch = setInterval(() => { stood &&= !p.img.hidden && p.img.src === source && p.how === 'MJPEG'; }, 20);
+         globalThis.waited = p.wait; p.retry = 0; 0",
+    );
+    browser.until("p.pc !== null", PATIENCE);
+    browser.until("p.pc === null && p.retry > Date.now()", PATIENCE);
+    assert_eq!(browser.eval("stood"), true, "the attempt is not seen");
+    assert_eq!(browser.eval("p.wait === 2 * waited"), true, "the next one is later");
+    browser.eval("clearInterval(watch); globalThis.RTCPeerConnection = Real; p.retry = 0; 0");
+    browser.until("p.how === 'WebRTC' && !p.video.hidden && p.img.hidden && !p.img.src", PATIENCE);
+
+    // A page that nobody sees takes nothing.
+    let hide = "Object.defineProperty(document, 'hidden', { value: HIDDEN, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'))";
+    browser.eval(&hide.replace("HIDDEN", "true"));
+    browser.until("p.how === null", PATIENCE);
+    let end = Instant::now() + PATIENCE;
+    while stage.streams[0].broadcast.subscribers() > 0 {
+        assert!(Instant::now() < end, "a viewer stays");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    browser.eval(&hide.replace("HIDDEN", "false"));
+    flows(&mut browser, "door");
+}
+
+#[test]
+fn who_finds_no_place_sees_single_pictures_and_why() {
+    let stage = Stage::of(&["door"]);
+    let (_web, base) = serve(&stage, |options| options.viewers_per_stream = 0);
+    let mut browser = Browser::open(&base);
+    browser.until(
+        "document.querySelector('img')?.naturalWidth === 1280 && streams.get('door').picture.how === 'pictures'",
+        PATIENCE,
+    );
+    browser.until("document.querySelector('.facts').innerText.includes('as many watch already as may')", PATIENCE);
+}
+
+#[test]
 fn a_stream_that_did_not_start_is_shown_with_its_reason() {
     let mut stage = Stage::of(&["front door"]);
     stage.missing.push("back door");
@@ -391,6 +446,9 @@ fn a_stream_that_did_not_start_is_shown_with_its_reason() {
     assert_eq!(browser.eval("document.getElementById('reload').hidden"), true, "there is nothing to read again");
     let asked = browser.eval("performance.getEntriesByType('resource').map((r) => r.name).join(' ')").to_string();
     assert!(asked.contains("front%20door") && !asked.contains("back%20door"), "{asked}");
+    let alone =
+        ureq::get(format!("{base}/api/streams/back%20door")).call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(alone.contains("its model is a poem"), "{alone}");
     keep(&mut browser, "missing");
     // It starts.
     browser.eval("show([{ name: 'back door', state: 'connecting', seconds: 0, predictions: [] }])");
@@ -555,7 +613,7 @@ fn a_token_is_wanted_wherever_others_can_reach() {
     assert_eq!(get("/api/streams", "\r\nAuthorization: Bearer much secret").0, 200);
     let (status, head, _) = get("/?token=much%20secret", "");
     let cookie = head.lines().find_map(|l| l.strip_prefix("set-cookie: ")).unwrap();
-    assert!(status == 200 && cookie.contains("httponly") && cookie.contains("samesite=strict"), "{cookie}");
+    assert!(status == 200 && cookie.contains("httponly") && cookie.contains("samesite=lax"), "{cookie}");
     assert_eq!(get("/api/streams", &format!("\r\nCookie: {}", cookie.split(';').next().unwrap())).0, 200);
 
     // The port is taken.

@@ -64,6 +64,7 @@ pub struct Classifier {
     pub fit: Fit,
     flags: ModelFlags,
     notes: Vec<String>,
+    files: Vec<PathBuf>,
 }
 
 /// A classifier that is ready to run.
@@ -125,7 +126,13 @@ impl Classifier {
             labels = Labels::read(path)?;
         }
         let fit = flags.fit.unwrap_or_default();
-        Ok(Self { name, model, labels, preprocess, fit, flags, notes })
+        let files = model.path.iter().chain(&model.data).chain(&flags.labels).cloned().collect();
+        Ok(Self { name, model, labels, preprocess, fit, flags, notes, files })
+    }
+
+    /// The files that it was read from, besides the card.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Writes the gradient into the model, for frames as input.

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use console::style;
 use gradcast::classifier::{Classifier, ModelFlags};
 use gradcast::engine::{self, Device};
-use gradcast::video::{self, Codec};
+use gradcast::video::{self, Codec, live};
 use gstreamer as gst;
 
 use super::failure::{Code, Failure};
-use super::selftest;
+use super::{livetest, selftest};
 
-/// Check this machine: versions, devices that really start, decoders, encoders, a self-test
+/// Check this machine: versions, devices that really start, decoders, encoders, what is live, a self-test
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exits with 0 only when `gradcast annotate` can do its job here.
+Exits with 0 only when `gradcast annotate` can do its job here; what `live` and `watch` lack is said.
 
 Examples:
   gradcast doctor")]
@@ -33,7 +33,7 @@ enum Finding {
 type Check = fn() -> Vec<Finding>;
 
 /// The checks in the order they are told.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 12] = [
     ("gradcast", || vec![Finding::Good(env!("CARGO_PKG_VERSION").into())]),
     ("GStreamer", gstreamer_version),
     ("OpenCV", opencv_version),
@@ -42,6 +42,10 @@ const CHECKS: [(&str, Check); 8] = [
     ("Self-test", self_test),
     ("Decoders", || codecs(video::decoders(), "decoder")),
     ("Encoders", || codecs(video::encoders(), "encoder")),
+    ("Live", live_elements),
+    ("Live encoder", live_encoder),
+    ("Cameras", cameras),
+    ("Window", window),
 ];
 
 pub fn run(_: &Args) -> Result<ExitCode, Failure> {
@@ -136,4 +140,43 @@ fn codecs(found: video::Result<Vec<Codec>>, what: &str) -> Vec<Finding> {
         if codec.essential { Finding::Broken(text, cure) } else { Finding::Missing(text, cure) }
     });
     std::iter::once(Finding::Good(there.join(", "))).chain(told).collect()
+}
+
+/// What `live` and `watch` are made of.
+fn live_elements() -> Vec<Finding> {
+    let (there, missing): (Vec<_>, Vec<_>) =
+        livetest::ELEMENTS.into_iter().partition(|(element, ..)| gst::ElementFactory::find(element).is_some());
+    let told = missing.into_iter().map(|(element, purpose, package)| {
+        Finding::Missing(format!("{purpose}: no {element}"), format!("install {package}"))
+    });
+    let there: Vec<&str> = there.into_iter().map(|(_, purpose, _)| purpose).collect();
+    std::iter::once(Finding::Good(there.join(", "))).chain(told).collect()
+}
+
+fn live_encoder() -> Vec<Finding> {
+    match livetest::encoder() {
+        Ok(what) => vec![Finding::Good(what)],
+        Err(e) => vec![Finding::Missing(e.to_string(), e.hint().to_owned())],
+    }
+}
+
+fn cameras() -> Vec<Finding> {
+    match live::cameras() {
+        Err(e) => vec![Finding::Missing(e.to_string(), e.hint().to_owned())],
+        Ok(cameras) if cameras.is_empty() => {
+            let cure = "connect one and be in the group `video`; `gradcast live test` needs none";
+            vec![Finding::Missing("none of this machine".into(), cure.into())]
+        }
+        Ok(cameras) => cameras
+            .into_iter()
+            .map(|camera| Finding::Good(format!("{}  {}", camera.path.display(), camera.name)))
+            .collect(),
+    }
+}
+
+fn window() -> Vec<Finding> {
+    match livetest::window() {
+        Ok(()) => vec![Finding::Good("there is a display".into())],
+        Err(e) => vec![Finding::Missing(e.to_string(), e.hint().to_owned())],
+    }
 }

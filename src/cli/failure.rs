@@ -47,6 +47,11 @@ impl Failure {
         Self::new(Code::Usage, anyhow::Error::msg(message.into()), hint)
     }
 
+    /// The exit code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
     /// Tells the user on standard error and gives the exit code.
     pub fn report(&self, verbose: bool) -> ExitCode {
         tell!("error: {}", self.error);

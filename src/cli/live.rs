@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use crossbeam_channel::RecvTimeoutError;
+use clap::ArgMatches;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use gradcast::monitor::config::{Config, Link, StreamConfig, stream_name};
 use gradcast::monitor::{Monitor, OpenExtra};
-use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, key};
+use gradcast::stream::live::{KeyAction, LiveHandle, Output, State, Status, key};
 use gradcast::video::live::{self, Window};
 use gradcast::video::{Description, Frame, FrameFormat};
 
@@ -58,47 +59,70 @@ pub struct Args {
 /// How often the program looks after its stream.
 const LOOK: Duration = Duration::from_millis(50);
 
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+/// `given` is the command line as it was parsed.
+pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure> {
     if args.list {
         return list();
     }
     memory::keep_flat();
+    args.stream.check(given)?;
     let workshop = args.stream.workshop()?;
     let config = configure(args)?;
+    let bound = console::bind(&config)?;
     let windowed = args.window || (!args.no_window && args.stream.wants_window());
     let window = if windowed { Some(open_window(args, &workshop.description)?) } else { None };
     let interrupt = interrupt::flag()?;
-    let closed = Arc::new(AtomicBool::new(false));
-    let keys = window.as_ref().map_or_else(crossbeam_channel::never, |w| w.keys());
+    let (tell_gone, gone) = bounded(1);
+    let mut keys = window.as_ref().map_or_else(crossbeam_channel::never, |w| w.keys());
     let extra = window.map(|window| {
-        let output = Shown { window, closed: Arc::clone(&closed) };
+        let output = Shown { window, gone: Some(tell_gone) };
         Box::new(|_: &Arc<FrameFormat>| Ok(Box::new(output) as Box<dyn Output>)) as OpenExtra
     });
     let monitor = Monitor::new(workshop);
     start::streams(&monitor, config.clone(), extra, &interrupt)?;
-    let Some(stream) = monitor.stream(&args.name) else { return Ok(ExitCode::SUCCESS) };
+    let Some(mut stream) = monitor.stream(&args.name) else { return Ok(ExitCode::SUCCESS) };
     tell_start(&stream);
     config.streams.values().for_each(tell_outputs);
-    let board = Arc::new(Board { monitor: Arc::clone(&monitor), file: None });
-    let console = console::start(&config, &board)?;
-    if let Some(web) = &console {
-        tell!("console: http://{}/", web.address());
+    let console = console::serve(bound, &config, &Board::new(&monitor, None))?;
+    if let Some((_, address)) = &console {
+        tell!("console: {address}");
     }
 
-    while !interrupt.load(SeqCst) && !closed.load(Relaxed) {
+    let mut lost = None;
+    while !interrupt.load(SeqCst) {
+        match gone.try_recv() {
+            Ok(Gone::Closed) => break,
+            Ok(Gone::Failed(why)) if args.stream.wants_window() => {
+                lost = Some(why);
+                break;
+            }
+            Ok(Gone::Failed(why)) => {
+                tell!("note:    the window is gone ({why}); the other outputs go on");
+                keys = crossbeam_channel::never();
+            }
+            Err(_) => {}
+        }
         match keys.recv_timeout(LOOK) {
             Ok(name) if !press(&stream, &name) => break,
             // The window went with the stream that failed.
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Disconnected) if args.stream.wants_window() => break,
+            Err(RecvTimeoutError::Disconnected) => {
+                tell!("note:    the window went with the stream that failed; the other outputs go on");
+                keys = crossbeam_channel::never();
+            }
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
         }
         if !monitor.look_after() {
             break;
         }
+        // One that failed is another when it was started again.
+        stream = monitor.stream(&args.name).unwrap_or(stream);
     }
     let status = stream.status();
+    let missing = monitor.missing().remove(&args.name).map(|missing| missing.why);
+    let lost = lost.map(|why| format!("the window cannot show pictures any more: {why}"));
     drop(console);
-    monitor.stop();
+    let whole = monitor.stop();
     tell!(
         "frames:  {} in, {} shown, {} explained, {} dropped; the connection was lost {} times",
         status.frames_in,
@@ -107,15 +131,29 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         status.dropped,
         status.reconnects
     );
-    if let Some(trouble) = status.trouble {
-        let hint = "what was written until then is whole; the log above says more";
-        return Err(Failure::new(Code::Running, anyhow::Error::msg(trouble), hint));
+    let code = match failure(status, lost.or(missing)) {
+        Some(failure) if whole => return Err(failure),
+        Some(failure) => {
+            failure.report(false);
+            Some(failure.code())
+        }
+        None => interrupt.load(SeqCst).then_some(Code::Interrupted),
+    };
+    if !whole {
+        interrupt::leave(code);
     }
-    if status.state == State::Failed {
-        let reason = status.reason.unwrap_or_default();
-        return Err(Failure::new(Code::Running, anyhow::Error::msg(reason), "run again with --verbose"));
+    Ok(code.map_or(ExitCode::SUCCESS, Into::into))
+}
+
+/// Why the stream did not come to a good end.
+fn failure(status: Status, missing: Option<String>) -> Option<Failure> {
+    let failed = |why: String, hint| Some(Failure::new(Code::Running, anyhow::Error::msg(why), hint));
+    match (status.trouble, missing, status.state) {
+        (Some(trouble), ..) => failed(trouble, "what was written until then is whole; the log above says more"),
+        (None, Some(why), _) => failed(why, "what was written until then is whole; the log above says more"),
+        (None, None, State::Failed) => failed(status.reason.unwrap_or_default(), "run again with --verbose"),
+        _ => None,
     }
-    Ok(if interrupt.load(SeqCst) { Code::Interrupted.into() } else { ExitCode::SUCCESS })
 }
 
 fn configure(args: &Args) -> Result<Config, Failure> {
@@ -156,14 +194,24 @@ fn open_window(args: &Args, description: &Description) -> Result<Window, Failure
 /// The window as an output.
 struct Shown {
     window: Window,
-    closed: Arc<AtomicBool>,
+    gone: Option<Sender<Gone>>,
+}
+
+/// How a window came to its end.
+enum Gone {
+    /// Somebody closed it.
+    Closed,
+    Failed(String),
 }
 
 impl Output for Shown {
     fn push(&mut self, frame: &Frame) {
         self.window.push(frame.clone());
-        if self.window.is_closed() {
-            self.closed.store(true, Relaxed);
+        let failed = self.window.failure().map(Gone::Failed);
+        if let Some(how) = failed.or_else(|| self.window.is_closed().then_some(Gone::Closed))
+            && let Some(gone) = self.gone.take()
+        {
+            let _ = gone.send(how);
         }
     }
 

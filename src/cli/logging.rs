@@ -1,5 +1,6 @@
 //! Log lines on standard error: for people, or for machines.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, stderr};
 
 use gradcast::monitor::config::LogFormat;
@@ -12,6 +13,21 @@ pub const SERVICE_FILTER: &str = "warn,gradcast=info,ort=error";
 
 /// The same for one live stream: also how its source and its recording fare.
 pub const LIVE_FILTER: &str = "warn,gradcast::video::live=info,ort=error";
+
+/// A thread that panics says so in the log, in the log's own format.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        let what = panic.payload_as_str().unwrap_or("a panic without a message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let backtrace = Backtrace::capture();
+        match backtrace.status() {
+            BacktraceStatus::Captured => tracing::error!(%backtrace, "the thread {name} panicked at {place}: {what}"),
+            _ => tracing::error!("the thread {name} panicked at {place}: {what}"),
+        }
+    }));
+}
 
 /// Begins to log, once. `filter` is in the words of `RUST_LOG`, which goes before it.
 pub fn start(format: LogFormat, filter: Option<&str>) {

@@ -18,6 +18,7 @@ mod flags;
 mod inspect;
 mod interrupt;
 mod live;
+mod livetest;
 mod logging;
 mod memory;
 mod outlets;
@@ -84,7 +85,7 @@ pub fn run() -> ExitCode {
     }
     let outcome = match cli.command {
         Command::Annotate(args) => annotate::run(&args),
-        Command::Live(args) => live::run(&args),
+        Command::Live(args) => live::run(&args, given.subcommand_matches("live")),
         // Its configuration has a word in how it logs.
         Command::Watch(args) => watch::run(&args, cli.log_format, given.subcommand_matches("watch")),
         Command::Explain(args) => explain::run(&args),

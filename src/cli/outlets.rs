@@ -83,6 +83,18 @@ impl StreamArgs {
         Ok(())
     }
 
+    /// Looks at what was typed, and not said by the environment: `given` is the command line as it was parsed.
+    ///
+    /// # Errors
+    /// Where a flag would do nothing.
+    pub fn check(&self, given: Option<&ArgMatches>) -> Result<(), Failure> {
+        let typed = given.and_then(|given| given.value_source("token")) == Some(ValueSource::CommandLine);
+        if typed && self.outlets.http.is_none() {
+            return Err(Failure::usage("--token is for the console, and there is none", "add --http ADDRESS:PORT"));
+        }
+        Ok(())
+    }
+
     /// What all streams share.
     ///
     /// # Errors
@@ -273,7 +285,7 @@ impl OutletArgs {
         stream.events = self.events.as_deref().map(path);
         stream.encoder.clone_from(&self.encoder);
         stream.quality = self.quality;
-        stream.snapshots.clone_from(&self.snapshots);
+        stream.snapshots = self.snapshots.as_deref().map(path);
     }
 
     fn http(&self) -> Option<HttpConfig> {

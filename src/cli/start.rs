@@ -34,7 +34,7 @@ pub fn streams(
     while !starting.is_finished() {
         if interrupt.load(SeqCst) {
             monitor.stop();
-            interrupt::leave();
+            interrupt::leave(Some(Code::Interrupted));
         }
         thread::sleep(LOOK);
     }

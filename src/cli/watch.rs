@@ -4,14 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use gradcast::monitor::config::{Config, LogFormat, example};
 use gradcast::monitor::{Monitor, systemd};
 
-use super::console::{self, Board};
+use super::console::{self, Board, Configuration};
 use super::failure::{Code, Failure};
 use super::outlets::StreamArgs;
 use super::{interrupt, logging, memory, start};
@@ -48,61 +47,62 @@ pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches
         return Ok(ExitCode::SUCCESS);
     }
     memory::keep_flat();
-    let file = config_file(&args.sources);
-    let config = match file {
-        Some(path) => {
+    let workshop = args.stream.workshop()?;
+    let file = config_file(&args.sources).map(Path::to_owned);
+    let configuration = file.map(|file| Configuration { file, description: workshop.description.clone() });
+    let config = match &configuration {
+        Some(configuration) => {
             if let Some(flag) = given.and_then(StreamArgs::said_in) {
                 let what = format!("{flag} is said beside a configuration, which says all of a stream itself");
-                return Err(Failure::usage(what, format!("write it into {}", path.display())));
+                return Err(Failure::usage(what, format!("write it into {}", configuration.file.display())));
             }
-            Config::load(path)?
+            configuration.read()?
         }
-        None => from_urls(args)?,
+        None => {
+            args.stream.check(given)?;
+            from_urls(args)?
+        }
     };
     logging::start(
         log_format.or(config.log.format).unwrap_or_default(),
         config.log.filter.as_deref().or(Some(logging::SERVICE_FILTER)),
     );
-    let workshop = args.stream.workshop()?;
+    logging::log_panics();
     let (interrupt, reload) = interrupt::service_flags()?;
+    // Before models are loaded for minutes.
+    let bound = console::bind(&config)?;
     let monitor = Monitor::new(workshop);
     start::streams(&monitor, config.clone(), None, &interrupt)?;
     for stream in monitor.streams() {
         let status = stream.status();
         tracing::info!("{} is {} with {} on {}", status.name, status.source, status.model, status.device);
     }
-    let board = Arc::new(Board { monitor: Arc::clone(&monitor), file: file.map(Path::to_owned) });
-    let console = console::start(&config, &board)?;
-    if let Some(web) = &console {
-        tracing::info!("the console is at http://{}/", web.address());
+    let board = Board::new(&monitor, configuration);
+    let console = console::serve(bound, &config, &board)?;
+    if let Some((_, address)) = &console {
+        tracing::info!("the console is at {address}");
     }
     systemd::ready(&format!("{} streams", monitor.streams().len()));
     let alive = Arc::clone(&monitor);
     let _watchdog = systemd::Watchdog::start(move || alive.is_alive());
 
-    // Beside the rest: new models may take minutes, and the end should not wait for them.
-    let mut reloading: Option<JoinHandle<()>> = None;
     while !interrupt.load(SeqCst) && monitor.look_after() {
         std::thread::sleep(LOOK);
-        if reloading.as_ref().is_none_or(JoinHandle::is_finished) && reload.swap(false, SeqCst) {
-            let board = Arc::clone(&board);
-            reloading = std::thread::Builder::new().name("reload".into()).spawn(move || read_again(&board)).ok();
+        // One that comes while the configuration is being read has its turn after that.
+        if reload.load(SeqCst)
+            && let Some(turn) = board.turn()
+        {
+            reload.store(false, SeqCst);
+            board.read_again(turn);
         }
     }
     systemd::stopping();
     drop(console);
-    monitor.stop();
-    if reloading.is_some_and(|reloading| !reloading.is_finished()) {
-        interrupt::leave();
+    let code = interrupt.load(SeqCst).then_some(Code::Interrupted);
+    if !monitor.stop() {
+        interrupt::leave(code);
     }
-    Ok(if interrupt.load(SeqCst) { Code::Interrupted.into() } else { ExitCode::SUCCESS })
-}
-
-fn read_again(board: &Board) {
-    match board.read_again() {
-        Ok(said) => tracing::info!("{said}"),
-        Err(said) => tracing::error!("{said}"),
-    }
+    Ok(code.map_or(ExitCode::SUCCESS, Into::into))
 }
 
 /// The one argument that is a configuration.

@@ -23,6 +23,10 @@ pub enum EngineError {
     #[error("running the model on `{device}` failed: {reason}")]
     Run { device: Device, reason: String },
 
+    /// What the model is to look at could not be made of a frame.
+    #[error("the model's picture of a frame cannot be made: {0}")]
+    Picture(String),
+
     /// A worker thread is gone.
     #[error("an engine worker died: {0}")]
     Worker(String),
@@ -40,7 +44,9 @@ impl EngineError {
                                  ONNX Runtime itself cannot load cannot be explained"
                 .into(),
             Self::Run { .. } => "try `--device cpu`, and `--batch 1` if memory ran out".into(),
-            Self::Worker(_) => "this is a defect of gradcast: please report it with the output of --verbose".into(),
+            Self::Picture(_) | Self::Worker(_) => {
+                "this is a defect of gradcast: please report it with the output of --verbose".into()
+            }
         }
     }
 

@@ -1,18 +1,18 @@
-//! Workers: each with its own session, all fed from one bounded channel.
+//! Workers: each with its own session, all fed from one queue.
 //!
-//! A recorded file waits for room in the channel ([`Engine::submit`]). Live streams never wait: each has
-//! a [`Seat`], which says how many of its frames may be under way. The channel is first in, first out,
-//! so streams that always hold a frame in it are served in turn, and no scheduler is needed.
+//! Each stream has a [`Seat`] with a bounded line of jobs, and is served by its weight. A recorded file waits for
+//! room in its line ([`Seat::submit`]); live streams never wait ([`Seat::offer`]): a newer frame takes an older one's place.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::Sender;
 
+use super::queue::{Line, Queue, Taker};
 use super::session::{Input, Session, SessionOptions};
 use super::{Device, EngineError, Explanation};
 
@@ -24,14 +24,12 @@ pub struct EngineOptions {
     pub threads: usize,
     /// How long a worker waits for a batch to fill after its first frame.
     pub deadline: Duration,
-    /// Jobs that may wait at least; 0: as many as keep the workers busy.
-    pub room: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { device: Device::Auto, threads, deadline: Duration::from_millis(1), room: 0 }
+        Self { device: Device::Auto, threads, deadline: Duration::from_millis(1) }
     }
 }
 
@@ -41,11 +39,16 @@ pub struct Job {
     pub seq: u64,
     /// Packed RGB of the size [`Engine::frame_size`] says; comes back for reuse.
     pub image: Vec<u8>,
+    /// Makes `image`, where it is not made yet, when the frame's turn has come: one that a newer frame replaces costs nothing.
+    pub view: Option<View>,
     /// Classes to explain, −1 the most probable.
     pub classes: Arc<[i64]>,
     /// Where the outcome goes: the stream that sent the frame.
     pub reply: Sender<Outcome>,
 }
+
+/// See [`Job::view`]; fails with a sentence.
+pub type View = Box<dyn FnOnce(&mut Vec<u8>) -> Result<(), String> + Send>;
 
 /// What became of a [`Job`].
 pub struct Outcome {
@@ -65,7 +68,7 @@ pub struct Work {
     pub batches: [u64; BATCH_STEPS],
     /// Time spent in runs, summed over workers.
     pub busy: Duration,
-    /// Frames that wait in the channel.
+    /// Frames that wait for their turn.
     pub queued: usize,
 }
 
@@ -80,38 +83,34 @@ struct Counters {
     busy_ns: AtomicU64,
 }
 
-/// A live stream's place at an engine; dropping it gives the place up.
-pub struct Seat {
-    weight: usize,
-    seated: Arc<AtomicUsize>,
-    slots: usize,
-}
+/// A stream's place at an engine; dropping it gives the place up, and what waits there.
+pub struct Seat(Line<Job>);
 
 impl Seat {
-    /// How many of the stream's frames may be under way: its share of the engine by weight, at least one.
-    pub fn share(&self) -> usize {
-        let seated = self.seated.load(Relaxed).max(self.weight);
-        (self.slots * self.weight / seated).max(self.weight)
+    /// Queues a frame at once. Gives back what the stream has no room for: the frame that waited longest, or this one
+    /// where every worker is gone, which [`Engine::is_whole`] tells.
+    pub fn offer(&self, job: Job) -> Option<Job> {
+        self.0.offer(job)
+    }
+
+    /// Queues a frame; waits while the stream has no room.
+    ///
+    /// # Errors
+    /// [`EngineError::Worker`] where every worker is gone.
+    pub fn submit(&self, job: Job) -> Result<(), EngineError> {
+        self.0.submit(job).map_err(|_| EngineError::Worker("no worker is left".into()))
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.seated.fetch_sub(self.weight, Relaxed);
-    }
-}
-
-/// A running engine. Dropping it lets the workers finish what is queued and joins them.
+/// A running engine. Dropping it waits for the runs that are under way; what is queued is dropped.
 pub struct Engine {
-    jobs: Option<Sender<Job>>,
+    queue: Arc<Queue<Job>>,
     workers: Vec<JoinHandle<()>>,
     counters: Arc<Counters>,
     device: Device,
     passed_over: Vec<(Device, String)>,
     batch: usize,
     frame_size: (usize, usize),
-    /// The weights of all seats together.
-    seated: Arc<AtomicUsize>,
 }
 
 /// On the CPU one-threaded workers beat one many-threaded run when frames queue up, but each holds
@@ -137,19 +136,19 @@ impl Engine {
             sessions.push(Session::start(model, &SessionOptions { device, threads: per_worker })?);
         }
 
-        let (jobs, queue) = bounded::<Job>(options.room.max(count * batch));
-        let counters = Arc::new(Counters::default());
-        let mut workers = Vec::with_capacity(count);
+        let (queue, counters) = (Queue::new(), Arc::default());
+        let workers = Vec::with_capacity(count);
+        // Made first, so that the workers that did start end where another does not.
+        let mut engine = Self { queue, workers, counters, device, passed_over, batch, frame_size };
         for (index, session) in sessions.into_iter().enumerate() {
-            let (queue, counters, deadline) = (queue.clone(), Arc::clone(&counters), options.deadline);
+            let (taker, counters, deadline) = (engine.queue.taker(), Arc::clone(&engine.counters), options.deadline);
             let worker = std::thread::Builder::new()
                 .name(format!("engine-{index}"))
-                .spawn(move || serve(session, &queue, deadline, &counters))
+                .spawn(move || serve(session, &taker, deadline, &counters))
                 .map_err(|e| EngineError::Worker(format!("its thread does not start: {e}")))?;
-            workers.push(worker);
+            engine.workers.push(worker);
         }
-        let seated = Arc::default();
-        Ok(Self { jobs: Some(jobs), workers, counters, device, passed_over, batch, frame_size, seated })
+        Ok(engine)
     }
 
     /// The device it runs on; never [`Device::Auto`].
@@ -162,7 +161,7 @@ impl Engine {
         &self.passed_over
     }
 
-    /// Frames that can be under way at once before [`Engine::submit`] waits: the queue and one batch a worker.
+    /// Frames that keep the workers busy: a batch each in work, and one that waits.
     pub fn capacity(&self) -> usize {
         2 * self.workers.len() * self.batch
     }
@@ -172,43 +171,21 @@ impl Engine {
         self.frame_size
     }
 
-    /// Queues a frame; waits while the queue is full.
-    ///
-    /// # Errors
-    /// [`EngineError::Worker`] where every worker is gone.
-    pub fn submit(&self, job: Job) -> Result<(), EngineError> {
-        let gone = || EngineError::Worker("no worker is left".into());
-        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
-    }
-
-    /// Queues a frame if there is room at once; gives it back if not, or if every worker is gone: then
-    /// [`Engine::is_whole`] says so.
-    ///
-    /// # Errors
-    /// The job itself.
-    pub fn try_submit(&self, job: Job) -> Result<(), Job> {
-        let Some(jobs) = &self.jobs else { return Err(job) };
-        jobs.try_send(job).map_err(|e| match e {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
-        })
-    }
-
     /// Whether every worker is there. One that is gone leaves the others more to do than they can; a new engine is due.
     pub fn is_whole(&self) -> bool {
         self.workers.iter().all(|worker| !worker.is_finished())
     }
 
-    /// A place for a live stream; `weight` (at least 1) is its share against the other streams'.
-    pub fn seat(&self, weight: usize) -> Seat {
-        let weight = weight.max(1);
-        self.seated.fetch_add(weight, Relaxed);
-        Seat { weight, seated: Arc::clone(&self.seated), slots: self.workers.len() * self.batch }
+    /// A place for a stream; `weight` (at least 1) is its share against other streams', and `room` how many of its frames
+    /// may wait.
+    pub fn seat(&self, weight: usize, room: usize) -> Seat {
+        Seat(self.queue.line(weight, room))
     }
 
     /// What it has done so far.
     pub fn work(&self) -> Work {
         Work {
-            queued: self.jobs.as_ref().map_or(0, Sender::len),
+            queued: self.queue.waiting(),
             frames: self.counters.frames.load(Relaxed),
             runs: self.counters.runs.load(Relaxed),
             batches: self.counters.batches.each_ref().map(|count| count.load(Relaxed)),
@@ -219,7 +196,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.queue.close();
         for worker in self.workers.drain(..) {
             // A worker's panic has been reported to its stream as an outcome.
             let _ = worker.join();
@@ -245,9 +222,12 @@ impl Run for Session {
 }
 
 /// A worker's life: fill a batch, run it, answer each frame's stream.
-fn serve(mut session: impl Run, queue: &Receiver<Job>, deadline: Duration, counters: &Counters) {
-    while let Ok(first) = queue.recv() {
-        let jobs = fill(first, queue, session.batch(), deadline);
+fn serve(mut session: impl Run, queue: &Taker<Job>, deadline: Duration, counters: &Counters) {
+    while let Some(first) = queue.next(None) {
+        let jobs: Vec<Job> = fill(first, queue, session.batch(), deadline).into_iter().filter_map(viewed).collect();
+        if jobs.is_empty() {
+            continue;
+        }
         let inputs: Vec<Input> = jobs.iter().map(|job| Input { frame: &job.image, classes: &job.classes }).collect();
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| session.run(&inputs)));
@@ -269,20 +249,30 @@ fn serve(mut session: impl Run, queue: &Receiver<Job>, deadline: Duration, count
     }
 }
 
+/// The job with its picture made; one that cannot be made is answered here, and harms no other stream.
+fn viewed(mut job: Job) -> Option<Job> {
+    let Some(view) = job.view.take() else { return Some(job) };
+    let made = catch_unwind(AssertUnwindSafe(|| view(&mut job.image)));
+    match made.unwrap_or_else(|panic| Err(panic_text(&*panic))) {
+        Ok(()) => return Some(job),
+        Err(why) => answer(job, Err(Arc::new(EngineError::Picture(why)))),
+    }
+    None
+}
+
 /// Where a batch of `frames` counts in [`Work::batches`].
 fn batch_step(frames: usize) -> usize {
     (frames.max(1).next_power_of_two().trailing_zeros() as usize).min(BATCH_STEPS - 1)
 }
 
 /// Takes what is queued until the batch is full or `deadline` has passed since its first frame.
-fn fill(first: Job, queue: &Receiver<Job>, batch: usize, deadline: Duration) -> Vec<Job> {
+fn fill(first: Job, queue: &Taker<Job>, batch: usize, deadline: Duration) -> Vec<Job> {
     let until = Instant::now() + deadline;
     let mut jobs = vec![first];
-    while jobs.len() < batch {
-        match queue.recv_deadline(until) {
-            Ok(job) => jobs.push(job),
-            Err(_) => break,
-        }
+    while jobs.len() < batch
+        && let Some(job) = queue.next(Some(until))
+    {
+        jobs.push(job);
     }
     jobs
 }
@@ -337,21 +327,32 @@ mod tests {
 
     /// Sends frames 0..count through one worker; the outcomes by sequence number.
     fn outcomes(fake: Fake, count: u8) -> Vec<Option<Result<f32, String>>> {
-        let (jobs, queue) = bounded(usize::from(count));
+        outcomes_of(fake, (0..count).map(|n| (vec![n], None)).collect())
+    }
+
+    fn outcomes_of(fake: Fake, pictures: Vec<(Vec<u8>, Option<View>)>) -> Vec<Option<Result<f32, String>>> {
+        let queue = Queue::new();
+        let seat = Seat(queue.line(1, pictures.len()));
+        let taker = queue.taker();
         let (reply, results) = crossbeam_channel::unbounded();
-        for n in 0..count {
-            let job = Job { seq: n.into(), image: vec![n], classes: Arc::new([-1]), reply: reply.clone() };
-            assert!(jobs.send(job).is_ok());
+        let mut found: Vec<_> = pictures.iter().map(|_| None).collect();
+        for (n, (image, view)) in pictures.into_iter().enumerate() {
+            let job = Job { seq: n as u64, image, view, classes: Arc::new([-1]), reply: reply.clone() };
+            assert!(seat.submit(job).is_ok());
         }
-        drop((jobs, reply));
+        drop(reply);
         let worker = std::thread::spawn(move || {
-            serve(fake, &queue, Duration::from_millis(1), &Counters::default());
+            serve(fake, &taker, Duration::from_millis(1), &Counters::default());
         });
-        let mut found: Vec<_> = (0..count).map(|_| None).collect();
         // Ends when every sender is gone: nothing hangs on a dead worker.
-        for outcome in results {
+        let mut missing = found.len();
+        while missing > 0
+            && let Ok(outcome) = results.recv()
+        {
             found[outcome.seq as usize] = Some(outcome.result.map(|e| e.scores[0]).map_err(|e| e.to_string()));
+            missing -= 1;
         }
+        queue.close();
         assert!(worker.join().is_ok());
         found
     }
@@ -370,20 +371,20 @@ mod tests {
     }
 
     #[test]
-    fn seats_share_the_slots_by_weight_and_nobody_is_left_without() {
-        let seated = Arc::new(AtomicUsize::new(0));
-        let seat = |weight| {
-            seated.fetch_add(weight, Relaxed);
-            Seat { weight, seated: Arc::clone(&seated), slots: 4 }
+    fn pictures_are_made_when_their_turn_comes_and_one_that_cannot_be_made_harms_no_other() {
+        let byte = |byte: u8| -> View {
+            Box::new(move |image| {
+                *image = vec![byte];
+                Ok(())
+            })
         };
-        let alone = seat(1);
-        assert_eq!(alone.share(), 4);
-        let heavy = seat(3);
-        assert_eq!((alone.share(), heavy.share()), (1, 3));
-        let many: Vec<Seat> = (0..12).map(|_| seat(1)).collect();
-        assert!(many.iter().all(|s| s.share() == 1));
-        drop((many, heavy));
-        assert_eq!(alone.share(), 4);
+        let views: [View; 4] = [byte(7), Box::new(|_| Err("torn".into())), Box::new(|_| panic!("burst")), byte(8)];
+        let pictures = views.into_iter().map(|view| (Vec::new(), Some(view))).collect();
+        let found = outcomes_of(Fake { batch: 4, panics: false }, pictures);
+        assert_eq!((&found[0], &found[3]), (&Some(Ok(7.0)), &Some(Ok(8.0))));
+        for (failed, why) in found[1..3].iter().zip(["torn", "burst"]) {
+            assert!(matches!(failed, Some(Err(e)) if e.contains("picture") && e.contains(why)), "{failed:?}");
+        }
     }
 
     #[test]

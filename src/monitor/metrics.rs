@@ -290,6 +290,7 @@ fn encode_tallies(to: &mut DescriptorEncoder, streams: &BTreeMap<String, Stream>
     let read = |(name, stream): (&String, &Stream)| {
         let mut tally = Tally::default();
         tally.add_by(Number::Dropped, "superseded", stream.meters.superseded.get());
+        tally.add_by(Number::Dropped, "events-behind", stream.meters.events_lost.get());
         (stream.tally)(&mut tally);
         (name.clone(), tally)
     };

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod config;
+mod encoded;
 pub mod metrics;
 mod station;
 mod supervisor;

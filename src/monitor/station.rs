@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, bounded};
+
+use super::encoded::Encoded;
 use crate::monitor::config::{CredentialsFrom, Link, RecordConfig, StreamConfig};
 use crate::stream::live::{Live, LiveHandle, LiveSettings, Meters, ModelError, Models, Output, Pace};
 use crate::stream::{EventLog, StreamError};
 use crate::video::live::{
-    Address, Broadcast, Credentials, EncoderOptions, Jpegs, Keep, LiveEncoder, LiveOptions, LiveSource, Mount,
-    OutputHealth, PushOptions, Pusher, RecordCounters, RecordOptions, Recorder, Retry, RtspServer,
+    Address, Broadcast, Credentials, EncoderOptions, Jpegs, Keep, LiveOptions, LiveSource, Mount, OutputHealth,
+    PushOptions, Pusher, RecordCounters, RecordOptions, Recorder, Retry, RtspServer,
 };
-use crate::video::{Description, Frame, FrameFormat, VideoError};
+use crate::video::{Description, FrameFormat, VideoError};
 
 /// Why a stream cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +46,25 @@ pub(super) struct Written {
     pub push_failures: u64,
 }
 
+impl Written {
+    /// Counts another's work as its own.
+    pub fn add(&mut self, other: Self) {
+        let (own, record) = (&mut self.record, other.record);
+        own.files += record.files;
+        own.removed += record.removed;
+        own.packets += record.packets;
+        own.dropped += record.dropped;
+        own.failures += record.failures;
+        self.push_failures += other.push_failures;
+    }
+}
+
 /// A stream at work.
 pub struct Station {
     live: Live,
     outlets: Outlets,
+    /// Hangs up when the encoder has ended.
+    encoded: Receiver<()>,
 }
 
 /// What takes the encoded pictures. They subscribe before the first frame and outlast the loop.
@@ -57,6 +75,8 @@ struct Outlets {
     recorder: Option<Recorder>,
 }
 
+/// How long the end of the encoder is waited for before what takes its packets ends.
+const ENCODER_ENDS: Duration = Duration::from_millis(1200);
 /// Frames that wait at the pace `every`.
 const KEEP: usize = 4;
 
@@ -84,8 +104,9 @@ impl Station {
             encoder.check()?;
         }
         let counted = meters.clone();
+        let (ends, encoded) = bounded(0);
         let open = move |format: &Arc<FrameFormat>, broadcast: &Broadcast| {
-            let encoded = Encoded::new(Arc::clone(format), broadcast.clone(), encoder, counted);
+            let encoded = Encoded::new(Arc::clone(format), broadcast.clone(), encoder, counted, ends);
             let mut outputs: Vec<Box<dyn Output>> = vec![Box::new(encoded)];
             outputs.extend(extra.map(|extra| extra(format)).transpose()?);
             Ok(outputs)
@@ -102,11 +123,15 @@ impl Station {
             jpegs: Jpegs::new(None, &workshop.description)?,
             open: Box::new(open),
         };
+        // Before the source: of a file that is played in real time the beginning would be lost.
+        let _model = models.get(None)?;
         let live = Live::start(LiveSource::start(address, options)?, models, settings)?;
         match Outlets::open(name, config, live.handle().broadcast(), workshop) {
-            Ok(outlets) => Ok(Self { live, outlets }),
+            Ok(outlets) => Ok(Self { live, outlets, encoded }),
             Err(e) => {
                 live.handle().stop();
+                // The camera is free again for the next attempt.
+                let _ = live.join();
                 Err(e.into())
             }
         }
@@ -135,15 +160,19 @@ impl Station {
         self.live.is_finished()
     }
 
-    /// Ends it properly: what is recorded is whole.
-    ///
-    /// # Errors
-    /// What stopped it before, if anything did.
-    pub fn stop(self) -> Result<(), StreamError> {
+    /// Ends it properly: what is recorded is whole. Tells what its outputs have done, and what stopped it before, if
+    /// anything did.
+    pub fn stop(self) -> (Written, Result<(), StreamError>) {
         self.live.handle().stop();
-        let outcome = self.live.join();
-        self.outlets.finish();
-        outcome
+        // What is recorded ends with the encoder, and waits for nothing else that the loop lets go of.
+        let _ = self.encoded.recv_timeout(ENCODER_ENDS);
+        let written = self.written();
+        let Self { live, outlets, .. } = self;
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(move || outlets.finish());
+            live.join()
+        });
+        (written, outcome)
     }
 }
 
@@ -205,6 +234,7 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
         }
         None => Credentials::from_environment(),
     };
+    let first = config.retry_first.unwrap_or(defaults.retry.first);
     let options = LiveOptions {
         size: config.size.map(|s| (u32::try_from(s.width).unwrap_or(0), u32::try_from(s.height).unwrap_or(0))),
         fps: config.fps,
@@ -213,11 +243,7 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
         credentials,
         tls_insecure: config.tls_insecure,
         silence: config.silence.map_or(defaults.silence, |limit| limit.duration()),
-        retry: Retry {
-            first: config.retry_first.unwrap_or(defaults.retry.first),
-            most: config.retry_most.unwrap_or(defaults.retry.most),
-            ..defaults.retry
-        },
+        retry: Retry { first, most: config.retry_most.unwrap_or(defaults.retry.most.max(first)), ..defaults.retry },
         repeat: config.repeat,
         realtime: config.realtime,
         keep: if config.pace == Pace::Every { Keep::All(KEEP) } else { Keep::Newest },
@@ -227,113 +253,20 @@ fn source_of(config: &StreamConfig, workshop: &Workshop) -> Result<(Address, Liv
     Ok((address, options))
 }
 
-/// The encoder as an output. It is started for the first who takes its packets, works only while somebody does, and is
-/// started again when it fails.
-struct Encoded {
-    encoder: Option<LiveEncoder>,
-    format: Arc<FrameFormat>,
-    broadcast: Broadcast,
-    options: EncoderOptions,
-    meters: Meters,
-    failed: Option<String>,
-    /// Not before this moment is it started again.
-    again: Option<Instant>,
-    pace: Behind,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Pause before an encoder that failed is started again.
-const ENCODER_RETRY: Duration = Duration::from_secs(5);
-
-impl Encoded {
-    fn new(format: Arc<FrameFormat>, broadcast: Broadcast, options: EncoderOptions, meters: Meters) -> Self {
-        let pace = Behind::default();
-        Self { encoder: None, format, broadcast, options, meters, failed: None, again: None, pace }
-    }
-
-    /// The encoder, started where it does not run.
-    fn encoder(&mut self) -> Option<&LiveEncoder> {
-        if self.encoder.is_none() && self.again.is_none_or(|at| at <= Instant::now()) {
-            match LiveEncoder::start_into(&self.broadcast, &self.format, &self.options) {
-                Ok(encoder) => self.encoder = Some(encoder),
-                Err(e) => self.fail(e.to_string()),
-            }
-        }
-        self.encoder.as_ref()
-    }
-
-    fn fail(&mut self, why: String) {
-        self.failed = Some(why);
-        self.again = Some(Instant::now() + ENCODER_RETRY);
-        if let Some(old) = self.encoder.take() {
-            // Beside the video: its end may take as long as it hangs.
-            let _ = std::thread::Builder::new().name("encoder-end".into()).spawn(move || drop(old));
-        }
-    }
-}
-
-impl Output for Encoded {
-    fn push(&mut self, frame: &Frame) {
-        if self.broadcast.subscribers() == 0 {
-            self.pace = Behind::default();
-            return self.broadcast.rest();
-        }
-        self.format = Arc::clone(frame.format());
-        let Some(encoder) = self.encoder() else {
-            self.meters.encoder_behind.inc();
-            return;
-        };
-        let (taken, took) = (encoder.push(frame.clone()), encoder.took());
-        self.pace.count(taken);
-        if !taken {
-            self.meters.encoder_behind.inc();
-        }
-        if let Some(took) = took {
-            self.meters.encode.observe(took.as_secs_f64());
-            self.failed = None;
-        }
-    }
-
-    fn trouble(&mut self) -> Option<String> {
-        if let Some(e) = self.encoder.as_ref().and_then(LiveEncoder::failed) {
-            self.fail(e.to_string());
-        }
-        self.failed.clone().or_else(|| self.pace.trouble())
-    }
-
-    fn finish(self: Box<Self>) {
-        match self.encoder {
-            Some(encoder) => encoder.finish(),
-            None => self.broadcast.end(),
-        }
-    }
-}
-
-/// Whether an encoder keeps up, over the last seconds.
-#[derive(Default)]
-struct Behind {
-    since: Option<Instant>,
-    pushed: u32,
-    dropped: u32,
-    /// Of the window before.
-    share: f32,
-}
-
-impl Behind {
-    const WINDOW: Duration = Duration::from_secs(5);
-    /// A share of frames that somebody would miss.
-    const MUCH: f32 = 0.05;
-
-    fn count(&mut self, taken: bool) {
-        self.pushed += 1;
-        self.dropped += u32::from(!taken);
-        if self.since.get_or_insert_with(Instant::now).elapsed() > Self::WINDOW {
-            let share = self.dropped as f32 / self.pushed as f32;
-            *self = Self { share, ..Self::default() };
-        }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        let said = "the encoder is behind and drops frames: choose a smaller --size or a lower --quality";
-        (self.share > Self::MUCH).then(|| said.to_owned())
+    #[test]
+    fn a_first_pause_that_is_said_alone_holds() {
+        let description = Description::built_in().unwrap();
+        let workshop = Workshop { description, encoder: EncoderOptions::new().unwrap(), snapshots: PathBuf::new() };
+        let mut config = StreamConfig::new("test".parse().unwrap());
+        let retry = |config: &StreamConfig| source_of(config, &workshop).unwrap().1.retry;
+        assert_eq!(retry(&config), Retry::default());
+        config.retry_first = Some(Duration::from_secs(30));
+        assert_eq!(retry(&config).most, Duration::from_secs(30));
+        config.retry_most = Some(Duration::from_secs(60));
+        assert_eq!(retry(&config).most, Duration::from_secs(60));
     }
 }

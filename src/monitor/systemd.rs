@@ -43,8 +43,8 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Asks `alive` twice in each of the watchdog's intervals, and feeds it where the answer is yes;
-    /// `None` where nobody has set one. `alive` must not wait.
+    /// Asks `alive` several times in each of the watchdog's intervals, and feeds it where the answer is yes: one that is
+    /// no may be followed by a yes in time. `None` where nobody has set a watchdog. `alive` must not wait.
     pub fn start(alive: impl Fn() -> bool + Send + 'static) -> Option<Self> {
         let interval = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())?;
         let (stop, stopped) = bounded::<()>(0);
@@ -58,7 +58,7 @@ impl Watchdog {
                     tracing::error!("a stream no longer turns: the watchdog is not fed any more");
                 }
                 was_alive = is_alive;
-                if stopped.recv_timeout((interval / 2).max(SHORTEST)) != Err(RecvTimeoutError::Timeout) {
+                if stopped.recv_timeout((interval / TIMES).max(SHORTEST)) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
             }
@@ -73,6 +73,8 @@ impl Watchdog {
     }
 }
 
+/// How often in an interval.
+const TIMES: u32 = 6;
 /// Whatever interval is set, feeding costs nothing that counts.
 const SHORTEST: Duration = Duration::from_millis(5);
 

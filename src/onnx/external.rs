@@ -10,8 +10,8 @@ use super::load::{Limits, LoadError, Subject, is_lfs_pointer, read_file};
 use super::schema::{AttributeProto, DataLocation, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
 use super::tensor;
 
-/// Checks every tensor of a model and reads external ones into it.
-pub(super) fn resolve(model: &mut ModelProto, subject: &Subject, limits: &Limits) -> Result<(), LoadError> {
+/// Checks every tensor of a model and reads external ones into it. Tells which files they came from.
+pub(super) fn resolve(model: &mut ModelProto, subject: &Subject, limits: &Limits) -> Result<Vec<PathBuf>, LoadError> {
     let mut reader = Reader { subject, limits, folder: None, files: HashMap::new(), total: 0 };
     let graphs = model
         .graph
@@ -24,7 +24,7 @@ pub(super) fn resolve(model: &mut ModelProto, subject: &Subject, limits: &Limits
         reader.nodes(&mut function.node)?;
         reader.attributes(&mut function.attribute_proto)?;
     }
-    Ok(())
+    Ok(reader.files.into_keys().collect())
 }
 
 struct Reader<'a> {

@@ -53,6 +53,8 @@ pub struct Model {
     pub proto: ModelProto,
     /// Where it was read from.
     pub path: Option<PathBuf>,
+    /// The files beside it that hold external data.
+    pub data: Vec<PathBuf>,
     limits: Limits,
 }
 
@@ -63,7 +65,7 @@ impl Model {
     }
 
     pub(super) fn assemble(proto: ModelProto, path: Option<PathBuf>, limits: Limits) -> Self {
-        Self { proto, path, limits }
+        Self { proto, path, data: Vec::new(), limits }
     }
 
     /// Reads a model from the bytes of a file. The tensors of the model share `bytes`. External
@@ -133,8 +135,8 @@ fn read(bytes: Bytes, subject: Subject, limits: &Limits) -> Result<Model, LoadEr
     if let Some(found) = standard_opset(&proto).filter(|&o| o < OLDEST_OPSET) {
         return Err(LoadError::Opset { file: file(), found });
     }
-    external::resolve(&mut proto, &subject, limits)?;
-    Ok(Model::assemble(proto, subject.0, limits.clone()))
+    let data = external::resolve(&mut proto, &subject, limits)?;
+    Ok(Model { data, ..Model::assemble(proto, subject.0, limits.clone()) })
 }
 
 /// Reads a regular file of at most `limit` bytes.

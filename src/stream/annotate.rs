@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::events::{EventLog, FrameEvent, MapEvent, predictions};
 use super::{ClassCount, Seen, StageTimes, StreamError, Summary, Viewer};
 use crate::classifier::Labels;
-use crate::engine::{Engine, EngineError, Explanation, Job, Outcome};
+use crate::engine::{Engine, EngineError, Explanation, Job, Outcome, Seat};
 use crate::paint::{Fit, HeatStats, Look};
 use crate::video::{Frame, Sink, Source};
 
@@ -54,10 +54,12 @@ pub fn annotate(
     let (reply, outcomes) = unbounded::<Outcome>();
     let (recycle, spare) = unbounded::<Vec<u8>>();
     let canceller = source.canceller();
+    // It outlasts the feeder, whose last frames still wait there.
+    let seat = engine.seat(1, engine.capacity());
 
     let mut painter = PaintLoop::new(&options, engine.frame_size(), events);
     let (fed, painted) = std::thread::scope(|scope| {
-        let feed = Feed { engine, options: &options, frames: frames_in, reply, spare };
+        let feed = Feed { seat: &seat, input: engine.frame_size(), options: &options, frames: frames_in, reply, spare };
         let source = &mut source;
         let feeder = scope.spawn(move || feed.run(source.as_mut()));
         let painted = painter.run(&frames, &outcomes, &recycle, sink.as_mut(), &mut progress);
@@ -100,7 +102,9 @@ pub fn annotate(
 
 /// The reading half: frames to the painter, their small pictures to the engine.
 struct Feed<'a, 'o> {
-    engine: &'a Engine,
+    seat: &'a Seat,
+    /// Width and height of what the model sees.
+    input: (usize, usize),
     options: &'a AnnotateOptions<'o>,
     frames: Sender<Frame>,
     reply: Sender<Outcome>,
@@ -117,7 +121,7 @@ struct Fed {
 impl Feed<'_, '_> {
     fn run(self, source: &mut dyn Source) -> Result<Fed, StreamError> {
         let mut fed = Fed::default();
-        let mut viewer = Viewer::new(self.options.fit, self.engine.frame_size());
+        let mut viewer = Viewer::new(self.options.fit, self.input);
         source.start()?;
         while !self.options.interrupt.load(SeqCst) {
             let asked = Instant::now();
@@ -135,8 +139,8 @@ impl Feed<'_, '_> {
                 break;
             }
             fed.frames += 1;
-            let job = Job { seq, image, classes: Arc::clone(&self.options.classes), reply: self.reply.clone() };
-            self.engine.submit(job)?;
+            let (classes, reply) = (Arc::clone(&self.options.classes), self.reply.clone());
+            self.seat.submit(Job { seq, image, view: None, classes, reply })?;
         }
         Ok(fed)
     }

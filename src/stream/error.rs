@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::EngineError;
 use crate::paint::PaintError;
-use crate::video::VideoError;
+use crate::video::{ErrorKind, VideoError};
 
 /// Why a stream stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,11 @@ impl StreamError {
     /// Of a panic.
     pub(crate) fn died(panic: &(dyn std::any::Any + Send)) -> Self {
         Self::Died(crate::engine::panic_text(panic))
+    }
+
+    /// The input itself is at fault, and would be again: a file that breaks off.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Video(e) if e.kind() == ErrorKind::Input)
     }
 
     /// What the user can do about it, one line.

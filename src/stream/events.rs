@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{LineWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -98,7 +100,12 @@ pub struct EventLog {
     path: PathBuf,
     /// Line by line, so that who follows the file sees whole events, and a program that is killed loses none.
     out: LineWriter<File>,
+    /// Of a file that is kept for long: when it was last looked for under its name.
+    looked: Option<Instant>,
 }
+
+/// How often a live stream's file is looked for: it may have been moved away (logrotate).
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl EventLog {
     /// Creates (or empties) the file.
@@ -107,20 +114,16 @@ impl EventLog {
     /// [`StreamError::Events`] where it cannot be created.
     pub fn create(path: &Path) -> Result<Self, StreamError> {
         let file = File::create(path).map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), out: LineWriter::new(file) })
+        Ok(Self { path: path.to_owned(), out: LineWriter::new(file), looked: None })
     }
 
-    /// Goes on writing a file that may be there: live streams are started again.
+    /// Goes on writing a file that may be there: live streams are started again. When it is moved away, a new one is begun.
     ///
     /// # Errors
     /// [`StreamError::Events`] where it cannot be opened.
     pub fn append(path: &Path) -> Result<Self, StreamError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-        made.map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
-        let file = File::options().append(true).create(true).open(path);
-        let file = file.map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), out: LineWriter::new(file) })
+        let file = open(path).map_err(|source| StreamError::Events { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), out: LineWriter::new(file), looked: Some(Instant::now()) })
     }
 
     /// Appends one event as a line.
@@ -136,7 +139,22 @@ impl EventLog {
     /// # Errors
     /// [`StreamError::Events`] where it cannot be written.
     pub fn write_line(&mut self, line: &[u8]) -> Result<(), StreamError> {
-        self.out.write_all(line).map_err(|source| self.failed(source))
+        self.follow().and_then(|()| self.out.write_all(line)).map_err(|source| self.failed(source))
+    }
+
+    /// Begins a new file where the old one is no longer under its name.
+    fn follow(&mut self) -> std::io::Result<()> {
+        if self.looked.is_none_or(|at| at.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        self.looked = Some(Instant::now());
+        let ours = self.out.get_ref().metadata()?;
+        let same =
+            std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+        if !same {
+            self.out = LineWriter::new(open(&self.path)?);
+        }
+        Ok(())
     }
 
     /// Writes what is still buffered.
@@ -149,5 +167,35 @@ impl EventLog {
 
     fn failed(&self, source: std::io::Error) -> StreamError {
         StreamError::Events { path: self.path.clone(), source }
+    }
+}
+
+/// Opens a file to go on at its end.
+fn open(path: &Path) -> std::io::Result<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), std::fs::create_dir_all)?;
+    File::options().append(true).create(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_moved_away_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("events.jsonl"), folder.path().join("events.jsonl.1"));
+        let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let mut log = EventLog::append(&path).unwrap();
+        log.write_line(b"1\n").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        log.write_line(b"2\n").unwrap();
+        assert_eq!(text(&moved), "1\n2\n", "it is not looked for at each line");
+        log.looked = log.looked.map(|at| at - LOOK_EVERY);
+        log.write_line(b"3\n").unwrap();
+        // One that is in its place still is not touched.
+        log.looked = log.looked.map(|at| at - LOOK_EVERY);
+        log.write_line(b"4\n").unwrap();
+        assert_eq!((text(&moved), text(&path)), ("1\n2\n".into(), "3\n4\n".into()));
     }
 }

@@ -154,13 +154,18 @@ pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> Option<Duratio
     None
 }
 
-/// A short clip of a test pattern: `encoder` is a launch text such as `x264enc`, without B frames and
+/// A short clip of a ball that moves: `encode` is a launch text such as `x264enc`, without B frames and
 /// with a key frame each half second.
 pub fn clip(folder: &Path, name: &str, size: (u32, u32), fps: u32, encode: &str) -> PathBuf {
+    clip_of("ball", folder, name, size, fps, encode)
+}
+
+/// As [`clip`], of another pattern of videotestsrc.
+pub fn clip_of(pattern: &str, folder: &Path, name: &str, size: (u32, u32), fps: u32, encode: &str) -> PathBuf {
     gst::init().unwrap();
     let path = folder.join(name);
     let text = format!(
-        "videotestsrc num-buffers={} pattern=ball ! video/x-raw,format=I420,width={},height={},framerate={fps}/1 ! \
+        "videotestsrc num-buffers={} pattern={pattern} ! video/x-raw,format=I420,width={},height={},framerate={fps}/1 ! \
          {encode} ! matroskamux ! filesink location=\"{}\"",
         fps * 4,
         size.0,

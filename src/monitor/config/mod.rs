@@ -18,6 +18,7 @@ pub use values::{FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, S
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::{Look, Style};
 use crate::stream::live::Pace;
+use crate::video::Description;
 use crate::video::live::Transport;
 
 /// All that `gradcast watch` is told.
@@ -37,13 +38,33 @@ pub struct ModelConfig {
     /// `None`: the built-in model.
     pub path: Option<PathBuf>,
     pub flags: ModelFlags,
-    /// Its files as they were when the configuration was read: one that was replaced makes another model.
-    pub files: Vec<Stamp>,
+    /// Its files as they were when the configuration was read: one that was replaced makes another model. Those that only
+    /// the model itself names are known once it was loaded.
+    pub files: BTreeMap<PathBuf, Stamp>,
+}
+
+impl ModelConfig {
+    /// Looks at its files again.
+    pub(super) fn look_again(&mut self) {
+        self.files.iter_mut().for_each(|(path, known)| *known = stamp(path));
+    }
+
+    /// Looks at these as well.
+    pub(super) fn look_also_at(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        for path in files {
+            self.files.entry(path).or_insert_with_key(|path| stamp(path));
+        }
+    }
 }
 
 /// What tells a file from the one that took its place: when it was written, and its length in bytes. `None`: it is not
 /// there.
 pub type Stamp = Option<(SystemTime, u64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}
 
 /// One stream. What is `None` is left to the part that it concerns.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +147,13 @@ impl StreamConfig {
             snapshots: None,
             encoder: None,
             quality: None,
+        }
+    }
+
+    /// Looks at its files again.
+    pub(super) fn look_again(&mut self) {
+        if let Some(CredentialsFrom::File(path)) = &self.credentials {
+            self.credentials_stamp = stamp(path);
         }
     }
 
@@ -227,7 +255,15 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, with its line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        read::load(path)
+        read::load(path, None)
+    }
+
+    /// As [`Config::load`], for streams that run with this description of pipelines.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_for(description: &Description, path: &Path) -> Result<Self, ConfigError> {
+        read::load(path, Some(description))
     }
 
     /// As [`Config::load`], from text: `name` is what errors call it, `folder` where relative paths begin.
@@ -235,7 +271,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, ConfigError> {
-        read::parse(text, name, folder)
+        read::parse(text, name, folder, None)
     }
 
     /// The configuration of `gradcast watch URL…`: streams with everything at its default. They are named
@@ -277,9 +313,23 @@ impl Config {
         }
     }
 
+    /// Looks also at the files that models turned out to have when they were loaded.
+    pub(super) fn look_also_at(&mut self, known: &BTreeMap<String, ModelConfig>) {
+        for (name, model) in &mut self.models {
+            if let Some(known) = known.get(name).filter(|known| known.path == model.path) {
+                model.look_also_at(known.files.keys().cloned());
+            }
+        }
+    }
+
     /// The model of a stream; `None`: the built-in one as it is.
     pub fn model_of(&self, stream: &StreamConfig) -> Option<&ModelConfig> {
         stream.model.as_ref().and_then(|name| self.models.get(name))
+    }
+
+    /// The same, to be changed.
+    pub(super) fn model_mut(&mut self, stream: &StreamConfig) -> Option<&mut ModelConfig> {
+        stream.model.as_ref().and_then(|name| self.models.get_mut(name))
     }
 
     /// A stream with all that decides how it runs.

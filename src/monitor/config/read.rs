@@ -17,13 +17,14 @@ use super::values::{
     Between, Bytes, FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment, Share, scrub,
 };
 use super::{
-    Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, Stamp, StreamConfig, is_name,
+    Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, StreamConfig, is_name, stamp,
     stream_name,
 };
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::{ColorMap, Look, Normalize, Style};
 use crate::stream::live::Pace;
 use crate::video::live::Transport;
+use crate::video::{Description, VideoError};
 
 /// A larger file is no configuration.
 const MAX_BYTES: u64 = 1 << 20;
@@ -53,7 +54,7 @@ struct StreamKeys {
     size: Option<Size>,
     fps: Option<Between<1, 240>>,
     repeat: Option<bool>,
-    realtime: Option<bool>,
+    realtime: Option<Spanned<bool>>,
     model: Option<Spanned<String>>,
     every: Option<Between<1, 100_000>>,
     weight: Option<Between<1, 100>>,
@@ -68,7 +69,7 @@ struct StreamKeys {
     record: Option<RecordKeys>,
     events: Option<Spanned<PathBuf>>,
     snapshots: Option<PathBuf>,
-    encoder: Option<String>,
+    encoder: Option<Spanned<String>>,
     quality: Option<Between<0, 100>>,
 }
 
@@ -95,20 +96,18 @@ struct HttpKeys {
     token_file: Option<Spanned<PathBuf>>,
 }
 
+/// The environment variable with the token of a console that has none of its own.
+const TOKEN: &str = "GRADCAST_TOKEN";
+
 /// Where the console listens: this machine alone.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
-pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
+pub(super) fn load(path: &Path, description: Option<&Description>) -> Result<Config, ConfigError> {
     let name = path.display().to_string();
     let text =
         read_text(path).map_err(|e| ConfigError::plain(&name, format!("it cannot be read: {e}"), "check the path"))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, &name, folder)
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+    parse(&text, &name, folder, description)
 }
 
 /// A file's text, as long as it is no longer than any of ours.
@@ -121,10 +120,20 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-pub(super) fn parse(text: &str, name: &str, folder: &Path) -> Result<Config, ConfigError> {
+/// `description`: that of the pipelines, where it is not the built-in one.
+pub(super) fn parse(
+    text: &str,
+    name: &str,
+    folder: &Path,
+    description: Option<&Description>,
+) -> Result<Config, ConfigError> {
+    let broken = |e: VideoError| ConfigError::plain(name, e.to_string(), "this is a fault of the program");
+    let built_in = description.is_none().then(Description::built_in).transpose().map_err(broken)?;
+    let encoders =
+        description.or(built_in.as_ref()).map_or_else(Vec::new, |d| d.live.encoders.keys().cloned().collect());
     // What could be read of a faulty text names the key of the fault.
     let (root, faults) = DeTable::parse_recoverable(text);
-    let document = Document { name, text, root: root.get_ref(), folder };
+    let document = Document { name, text, root: root.get_ref(), folder, encoders };
     match faults.first() {
         None => document.read(),
         Some(fault) => Err(document.toml_error(fault)),
@@ -137,6 +146,8 @@ struct Document<'a> {
     text: &'a str,
     root: &'a DeTable<'a>,
     folder: &'a Path,
+    /// The live encoders that there are.
+    encoders: Vec<String>,
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -230,8 +241,10 @@ impl<'a> Document<'a> {
         }
         let path = path.map(|path| self.folder.join(path));
         let card = path.as_ref().map(|path| path.with_extension("toml"));
-        let files = [&path, &card, &flags.labels].into_iter().flatten().map(|file| stamp(file)).collect();
-        Ok(ModelConfig { path, flags, files })
+        let known: Vec<PathBuf> = [&path, &card, &flags.labels].into_iter().flatten().cloned().collect();
+        let mut model = ModelConfig { path, flags, ..ModelConfig::default() };
+        model.look_also_at(known);
+        Ok(model)
     }
 
     /// `at` is where the stream's name stands; `taken` what other streams write to.
@@ -267,6 +280,20 @@ impl<'a> Document<'a> {
             let path = self.path_for(name, events.get_ref());
             self.take(events.span(), &path.display(), path.display().to_string(), taken).map(|()| path)
         });
+        if let Some(encoder) = &keys.encoder
+            && !self.encoders.contains(encoder.get_ref())
+        {
+            let what =
+                format!("there is no live encoder {}: choose one of {}", encoder.get_ref(), self.encoders.join(", "));
+            return Err(self.error(encoder.span(), what));
+        }
+        if let Some(realtime) = keys.realtime.as_ref().filter(|realtime| !*realtime.get_ref())
+            && (!publish.is_empty() || !push.is_empty() || keys.record.is_some())
+        {
+            let what = "false reads a file faster than anybody can watch it: only events go with it, and no publish, push \
+                        or record, also of [defaults]";
+            return Err(self.error(realtime.span(), what));
+        }
         let look = Look::default();
         let credentials_stamp = match &credentials {
             Some(CredentialsFrom::File(path)) => stamp(path),
@@ -284,7 +311,7 @@ impl<'a> Document<'a> {
             size: keys.size,
             fps: keys.fps.map(|n| n.0),
             repeat: keys.repeat.unwrap_or(false),
-            realtime: keys.realtime.unwrap_or(true),
+            realtime: keys.realtime.is_none_or(Spanned::into_inner),
             model: keys.model.map(Spanned::into_inner),
             every: keys.every.map_or(1, |n| n.0),
             weight: keys.weight.map_or(1, |n| n.0 as usize),
@@ -300,7 +327,7 @@ impl<'a> Document<'a> {
             push,
             record: keys.record.map(|record| self.record(name, record)).transpose()?,
             events: events.transpose()?,
-            encoder: keys.encoder,
+            encoder: keys.encoder.map(Spanned::into_inner),
             quality: keys.quality.and_then(|n| u8::try_from(n.0).ok()),
             snapshots: keys.snapshots.map(|dir| self.path_for(name, &dir)),
             ..StreamConfig::new(url.in_folder(self.folder))
@@ -386,15 +413,24 @@ impl<'a> Document<'a> {
             (Some(_), Some(file)) => return Err(self.error(file.span(), "it goes without token")),
             (Some(token), None) => Some(token.into_inner()),
             (None, Some(file)) => Some(self.token_in(&file)?),
-            (None, None) => None,
+            (None, None) => self.token_said(value.span())?,
         };
         let listen = keys.listen.as_ref().map_or(LISTEN, |listen| listen.get_ref().0);
         if let Some(open) = keys.listen.filter(|l| !l.get_ref().0.ip().is_loopback())
             && token.is_none()
         {
-            return Err(self.error(open.span(), "others can connect to that address: a token or token-file is wanted"));
+            return Err(self.error(
+                open.span(),
+                "others can connect to that address: a token or token-file is wanted, or GRADCAST_TOKEN",
+            ));
         }
         Ok(HttpConfig { listen, token })
+    }
+
+    /// What the environment says where the configuration is silent.
+    fn token_said(&self, section: Range<usize>) -> Result<Option<Secret>, ConfigError> {
+        let said = std::env::var(TOKEN).ok().filter(|said| !said.is_empty());
+        said.map(|said| said.parse().map_err(|what| self.error(section, format!("{TOKEN}: {what}")))).transpose()
     }
 
     fn token_in(&self, file: &Spanned<PathBuf>) -> Result<Secret, ConfigError> {

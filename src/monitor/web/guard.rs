@@ -9,6 +9,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use gstreamer::glib;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -28,7 +29,8 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const COOKIE: &str = "gradcast";
+/// How long a browser keeps its cookie: a year.
+const COOKIE_AGE: u32 = 365 * 24 * 60 * 60;
 /// Whoever guesses has to wait.
 const AFTER_A_GUESS: Duration = Duration::from_millis(300);
 
@@ -69,19 +71,23 @@ impl Guard {
         let given = uri.query().unwrap_or_default();
         let given = url::form_urlencoded::parse(given.as_bytes()).find(|(key, _)| key == "token");
         let in_address = given.zip(self.token.as_ref()).is_some_and(|((_, given), token)| same(&given, token));
+        // Whose page it is in is not asked: over plain HTTP browsers do not tell.
+        if in_address && *method == Method::GET && is_picture(uri.path()) {
+            return Ok(Admitted::Embedded);
+        }
         if !from_here(method, uri, headers, &host) {
-            return match in_address && *method == Method::GET && is_picture(uri.path()) {
-                true => Ok(Admitted::Embedded),
-                false => Err((StatusCode::FORBIDDEN, "the request comes from another site")),
-            };
+            return Err((StatusCode::FORBIDDEN, "the request comes from another site"));
         }
         let Some(token) = &self.token else { return Ok(Admitted::Known) };
         let bearer = text(headers, &header::AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
-        if bearer.is_some_and(|t| same(t.trim(), token)) || cookies(headers).any(|c| same(c, &hex(token))) {
+        let (name, value) = (cookie_name(&host), cookie_value(token));
+        let known = |value: &String| cookies(headers, &name).any(|c| same(c, value));
+        if bearer.is_some_and(|t| same(t.trim(), token)) || value.as_ref().is_some_and(known) {
             return Ok(Admitted::Known);
         }
-        if in_address {
-            let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", hex(token));
+        if let Some(value) = value.filter(|_| in_address) {
+            // Lax: who follows a link is let in; what changes something asks for its own origin anyway.
+            let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_AGE}");
             return Ok(Admitted::Visitor { cookie });
         }
         Err((StatusCode::UNAUTHORIZED, "a token is wanted: open /?token=…, or send Authorization: Bearer …"))
@@ -162,19 +168,25 @@ fn from_here(method: &Method, uri: &Uri, headers: &HeaderMap, host: &Authority) 
     site && (origin || led_here)
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// Cookies know no ports: two consoles of one host would take each other's away.
+fn cookie_name(host: &Authority) -> String {
+    host.port().map_or("gradcast".to_owned(), |port| format!("gradcast-{port}"))
+}
+
+/// What a browser keeps, and sends to all other ports of the host as well: not the token itself.
+fn cookie_value(token: &str) -> Option<String> {
+    let text = format!("gradcast console {token}");
+    glib::compute_checksum_for_string(glib::ChecksumType::Sha256, &text).map(Into::into)
+}
+
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
-    all.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    all.filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// In constant time, so that nobody learns how much of a guess was right.
 fn same(a: &str, b: &str) -> bool {
     a.as_bytes().ct_eq(b.as_bytes()).into()
-}
-
-/// A token as a cookie can carry it.
-fn hex(token: &str) -> String {
-    token.bytes().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -237,12 +249,21 @@ mod tests {
         };
         assert_eq!(ask("/", &[]), Err(401));
         assert_eq!(ask("/?token=wrong", &[]), Err(401));
-        let Ok(Admitted::Visitor { cookie }) = ask("/?a=b&token=s%3Bcr%C3%A9t", &[]) else { panic!("no cookie") };
-        assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+        let uri = "/?a=b&token=s%3Bcr%C3%A9t";
+        let Ok(Admitted::Visitor { cookie }) = ask(uri, &[]) else { panic!("no cookie") };
+        assert!(cookie.starts_with("gradcast=") && cookie.contains("; Path=/; HttpOnly; SameSite=Lax; "), "{cookie}");
         let pair = format!("other=1; {}", cookie.split(';').next().unwrap());
         assert_eq!(ask("/", &[("cookie", &pair)]), Ok(Admitted::Known));
-        assert_eq!(ask("/", &[("cookie", "gradcast=00")]), Err(401));
+        for wrong in ["gradcast=00", "gradcast=", &pair.replace("gradcast", "gradcast-8080")] {
+            assert_eq!(ask("/", &[("cookie", wrong)]), Err(401), "{wrong}");
+        }
         assert_eq!(ask("/", &[("authorization", "Bearer wrong")]), Err(401));
+        // Another console of the same host has a cookie of its own.
+        let other = [("host", "camera.lan:8080")];
+        let Ok(Admitted::Visitor { cookie: second }) = admit(Some("s;crét"), &Method::GET, uri, &other) else {
+            panic!("no cookie")
+        };
+        assert!(second.starts_with("gradcast-8080=") && !second.contains("s;cr"), "{second}");
         assert_eq!(
             admit(Some("abc"), &Method::GET, "/", &[host, ("authorization", "Bearer abc")]),
             Ok(Admitted::Known)
@@ -251,15 +272,19 @@ mod tests {
 
     #[test]
     fn who_has_the_token_may_show_pictures_in_a_page_of_his_own() {
-        let from_elsewhere = [("host", "camera.lan"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")];
-        let ask = |method, uri: &str| admit(Some("abc"), &method, uri, &from_elsewhere);
-        for picture in ["/streams/a/mjpeg", "/api/streams/a/snapshot.jpg"] {
-            assert_eq!(ask(Method::GET, &format!("{picture}?token=abc")), Ok(Admitted::Embedded));
-            assert_eq!(ask(Method::GET, &format!("{picture}?token=wrong")), Err(403));
-            assert_eq!(ask(Method::GET, picture), Err(403));
-            assert_eq!(ask(Method::POST, &format!("{picture}?token=abc")), Err(403));
+        // Over plain HTTP a browser says nothing of where the page is from.
+        let told = [("host", "camera.lan"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")];
+        for headers in [&told[..], &told[..1]] {
+            let ask = |method, uri: &str| admit(Some("abc"), &method, uri, headers);
+            for picture in ["/streams/a/mjpeg", "/api/streams/a/snapshot.jpg"] {
+                assert_eq!(ask(Method::GET, &format!("{picture}?token=abc")), Ok(Admitted::Embedded));
+                assert!(ask(Method::GET, &format!("{picture}?token=wrong")).is_err());
+                assert!(ask(Method::GET, picture).is_err());
+                assert_ne!(ask(Method::POST, &format!("{picture}?token=abc")), Ok(Admitted::Embedded));
+            }
         }
+        let ask = |method, uri: &str| admit(Some("abc"), &method, uri, &told);
         assert_eq!(ask(Method::GET, "/api/streams?token=abc"), Err(403));
-        assert_eq!(admit(None, &Method::GET, "/streams/a/mjpeg?token=", &from_elsewhere), Err(403));
+        assert_eq!(admit(None, &Method::GET, "/streams/a/mjpeg?token=", &told), Err(403));
     }
 }

@@ -19,10 +19,10 @@ mod seats;
 mod server;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Missing;
 use crate::stream::live::Control;
@@ -35,6 +35,8 @@ pub trait Console: Send + Sync + 'static {
     fn streams(&self) -> Vec<Arc<dyn Channel>>;
     /// Streams that did not start, by name.
     fn missing(&self) -> BTreeMap<String, Missing>;
+    /// Streams that are being started, by name, and since when.
+    fn starting(&self) -> BTreeMap<String, Instant>;
     /// Whether every stream turns: one that hangs will not go on by itself.
     fn is_alive(&self) -> bool;
     /// Why the program is not ready, a line for each reason; empty while frames flow.
@@ -43,11 +45,21 @@ pub trait Console: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Whether there is a configuration that can be read again.
     fn can_reload(&self) -> bool;
-    /// Reads the configuration again; tells what changed.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    fn reload(&self) -> Result<String, String>;
+    /// Reads the configuration again, for some seconds at most.
+    fn reload(&self) -> Reload;
+}
+
+/// What came of reading the configuration again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reload {
+    /// It holds now: what changed.
+    Done(String),
+    /// It is being taken over: what changed so far, and where the rest is told.
+    GoesOn(String),
+    /// It was being read already.
+    UnderWay,
+    /// It stays as it was: what is wrong with the new one.
+    Refused(String),
 }
 
 /// A stream, as the console needs it: what [`LiveHandle`](crate::stream::live::LiveHandle) offers. Nothing here waits
@@ -143,19 +155,20 @@ pub struct Web {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Web {
+/// A console's address that is taken; who asks there waits until it is [served](Bound::serve).
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: WebOptions,
+}
+
+impl Bound {
     /// Serves the console from now on.
     ///
     /// # Errors
     /// See [`WebError`].
-    pub fn start(options: WebOptions, console: Arc<dyn Console>) -> Result<Self, WebError> {
-        let listen = options.listen;
-        if !listen.ip().to_canonical().is_loopback() && options.token.as_ref().is_none_or(String::is_empty) {
-            return Err(WebError::NoToken(listen));
-        }
-        let listener = TcpListener::bind(listen).map_err(|e| WebError::Listen(listen, e))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+    pub fn serve(self, console: Arc<dyn Console>) -> Result<Web, WebError> {
+        let Self { listener, address, options } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let thread = std::thread::Builder::new().name("web".into()).spawn(move || {
@@ -163,12 +176,48 @@ impl Web {
             runtime.block_on(server::serve(listener, router, stopped));
             runtime.shutdown_timeout(FAREWELL);
         })?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Web { address, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Web {
+    /// Takes the address, before anything that the console shows is started.
+    ///
+    /// # Errors
+    /// See [`WebError`].
+    pub fn bind(options: WebOptions) -> Result<Bound, WebError> {
+        let listen = options.listen;
+        if !listen.ip().to_canonical().is_loopback() && options.token.as_ref().is_none_or(String::is_empty) {
+            return Err(WebError::NoToken(listen));
+        }
+        let listener = TcpListener::bind(listen).map_err(|e| WebError::Listen(listen, e))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Bound { listener, address, options })
+    }
+
+    /// Takes the address and serves the console from now on.
+    ///
+    /// # Errors
+    /// See [`WebError`].
+    pub fn start(options: WebOptions, console: Arc<dyn Console>) -> Result<Self, WebError> {
+        Self::bind(options)?.serve(console)
     }
 
     /// Where it listens; tells the port where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// An address at which others find it: one of this machine where it listens on all.
+    pub fn reachable(&self) -> SocketAddr {
+        let (ip, here) = (self.address.ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if !ip.is_unspecified() {
+            return self.address;
+        }
+        let fits = |own: &IpAddr| !own.is_loopback() && (ip.is_ipv6() || own.is_ipv4());
+        let own = routes::own_addresses(here).into_iter().find(fits).unwrap_or(here);
+        SocketAddr::new(own, self.address.port())
     }
 }
 

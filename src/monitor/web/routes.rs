@@ -20,7 +20,7 @@ use super::guard::{Guard, guard};
 use super::mjpeg;
 use super::seats::{Seats, Viewers};
 use super::server::Reached;
-use super::{Channel, Console, WebOptions};
+use super::{Channel, Console, Reload, WebOptions};
 use crate::monitor::{Missing, metrics};
 use crate::stream::live::Control;
 use crate::video::ErrorKind;
@@ -61,8 +61,29 @@ impl App {
     }
 
     fn find(&self, name: &str) -> Result<Arc<dyn Channel>, Refused> {
-        self.stream(name).ok_or_else(|| Refused(StatusCode::NOT_FOUND, format!("there is no stream {name}")))
+        self.stream(name).ok_or_else(|| unknown(name))
     }
+
+    /// How each stream is, those that did not start included, by name.
+    fn statuses(&self) -> BTreeMap<String, Value> {
+        let console = &self.0.console;
+        let running = console.streams().into_iter().map(|stream| (stream.name().to_owned(), stream.status()));
+        let missing = console.missing().into_iter().map(|(name, missing)| {
+            let Missing { why, since, .. } = missing;
+            let seconds = since.elapsed().as_secs();
+            let status = json!({ "name": name, "state": "missing", "seconds": seconds, "reason": why });
+            (name, status)
+        });
+        let starting = console.starting().into_iter().map(|(name, since)| {
+            let status = json!({ "name": name, "state": "starting", "seconds": since.elapsed().as_secs() });
+            (name, status)
+        });
+        running.chain(missing).chain(starting).collect()
+    }
+}
+
+fn unknown(name: &str) -> Refused {
+    Refused(StatusCode::NOT_FOUND, format!("there is no stream {name}"))
 }
 
 /// An answer that says what is wrong.
@@ -144,24 +165,24 @@ async fn can_reload(State(app): State<App>) -> Json<Value> {
 }
 
 async fn reload(State(app): State<App>) -> Answer {
-    let said = aside(move || app.0.console.reload()).await?;
-    said.map(|what| Json(json!({ "reloaded": what })).into_response())
-        .map_err(|why| Refused(StatusCode::UNPROCESSABLE_ENTITY, why))
+    let answer = |status: StatusCode, what: String| (status, Json(json!({ "reloaded": what }))).into_response();
+    match aside(move || app.0.console.reload()).await? {
+        Reload::Done(what) => Ok(answer(StatusCode::OK, what)),
+        Reload::GoesOn(what) => Ok(answer(StatusCode::ACCEPTED, what)),
+        Reload::UnderWay => {
+            Err(Refused(StatusCode::CONFLICT, "a reload is under way: try again when it is over".into()))
+        }
+        Reload::Refused(why) => Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, why)),
+    }
 }
 
 async fn streams(State(app): State<App>) -> Json<Vec<Value>> {
-    let console = &app.0.console;
-    let running = console.streams().into_iter().map(|stream| (stream.name().to_owned(), stream.status()));
-    let missing = console.missing().into_iter().map(|(name, missing)| {
-        let Missing { why, since, .. } = missing;
-        let status = json!({ "name": name, "state": "missing", "seconds": since.elapsed().as_secs(), "reason": why });
-        (name, status)
-    });
-    Json(running.chain(missing).collect::<BTreeMap<_, _>>().into_values().collect())
+    Json(app.statuses().into_values().collect())
 }
 
 async fn status(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(Json(app.find(&name)?.status()).into_response())
+    let status = app.statuses().remove(&name).ok_or_else(|| unknown(&name))?;
+    Ok(Json(status).into_response())
 }
 
 async fn history(State(app): State<App>, Path(name): Path<String>) -> Answer {
@@ -277,7 +298,7 @@ async fn leave(State(app): State<App>, Path((_, id)): Path<(String, String)>) ->
 
 /// Where a browser may find us: where it has found us, and the other addresses of this machine, for a
 /// browser behind a proxy.
-fn own_addresses(reached: IpAddr) -> Vec<IpAddr> {
+pub(super) fn own_addresses(reached: IpAddr) -> Vec<IpAddr> {
     let others = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|a| IpAddr::from(a.ip()));

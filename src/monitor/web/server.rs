@@ -1,7 +1,6 @@
 //! Connections: so many at once, none of them slow for ever.
 
 use std::net::{IpAddr, TcpListener};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -9,19 +8,23 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
+
+use super::seats::Seats;
 
 /// The address of ours that a client has found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reached(pub IpAddr);
 
-/// Connections at once; others wait at the door.
+/// Connections at once, and from one other machine, which cannot take all places. Those from this one may come through a
+/// proxy, from many.
 const CONNECTIONS: usize = 256;
+const FROM_ONE: usize = 64;
 /// How long a request's head may take, and how long a connection may idle.
 const HEAD: Duration = Duration::from_secs(15);
 /// How long sent bytes may stay unread: then the client is gone, or as good as gone.
 const UNREAD: Duration = Duration::from_secs(20);
-/// Bytes that wait for a slow reader, so that what he gets is new.
+/// Bytes that wait for a slow reader, here and in the kernel, so that what he gets is new.
 const BUFFER: usize = 64 << 10;
 /// After an error of the system (no file descriptors) others may leave first.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -33,11 +36,15 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stopped: onesho
             Ok(listener) => listener,
             Err(e) => return tracing::error!("the web console cannot listen: {e}"),
         };
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = Seats::new(FROM_ONE, CONNECTIONS);
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
+                    let ip = from.ip().to_canonical();
+                    // Connections from this machine count each by itself.
+                    let who = if ip.is_loopback() { from.to_string() } else { ip.to_string() };
+                    // Hung up on where no place is free: whoever waited at the door would find it shut as well.
+                    let Some(place) = places.take(&who) else { continue };
                     let router = router.clone();
                     tokio::spawn(async move {
                         connection(stream, router).await;
@@ -60,7 +67,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stopped: onesho
 async fn connection(stream: TcpStream, router: Router) {
     let Ok(reached) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
-    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
+    let socket = socket2::SockRef::from(&stream);
+    let _ = socket.set_tcp_user_timeout(Some(UNREAD));
+    let _ = socket.set_tcp_notsent_lowat(BUFFER as u32);
     let service = TowerToHyperService::new(router.layer(Extension(Reached(reached.ip().to_canonical()))));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

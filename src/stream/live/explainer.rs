@@ -1,23 +1,33 @@
 //! Between a live stream and its engine: frames go in as the pace says, maps come back when they come.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::meters::{Meters, since};
 use super::models::Running;
-use crate::engine::{Explanation, Job, Outcome, Seat};
+use crate::engine::{ClassMap, Job, Outcome, Seat};
+use crate::stream::events::{PredictionEvent, predictions};
 use crate::stream::{StreamError, Viewer};
+use crate::sync::lock;
 use crate::video::Frame;
 
-/// What the model said of a frame, with the names of the explained classes.
+/// How many classes an event lists.
+const TOP: usize = 5;
+
+/// What the model said of a frame.
+#[derive(Default)]
 pub(super) struct Explained {
     pub seq: u64,
     pub pts: Duration,
-    pub explanation: Explanation,
+    pub maps: Vec<ClassMap>,
+    /// The names of the maps' classes.
     pub names: Vec<String>,
+    pub predictions: Vec<PredictionEvent>,
+    /// The layer that was explained, and the method.
+    pub layer: String,
+    pub method: String,
 }
 
 /// A frame that is with the model.
@@ -31,11 +41,8 @@ struct Sent {
 pub(super) struct Explainer {
     model: Arc<Running>,
     seat: Seat,
-    viewer: Viewer,
+    viewer: Arc<Mutex<Viewer>>,
     classes: Arc<[i64]>,
-    waiting: VecDeque<Frame>,
-    /// Frames that may wait: at the pace `latest` one, and the newest wins.
-    room: usize,
     under_way: Vec<Sent>,
     spare: Vec<Vec<u8>>,
     reply: Sender<Outcome>,
@@ -44,15 +51,14 @@ pub(super) struct Explainer {
 }
 
 impl Explainer {
+    /// `room` frames may wait for their turn: at the pace `latest` one, and the newest wins.
     pub fn new(model: Arc<Running>, weight: usize, room: usize, classes: &[i64], meters: Meters) -> Self {
         let (reply, outcomes) = unbounded();
         Self {
-            seat: model.engine.seat(weight),
-            viewer: Viewer::new(model.fit, model.engine.frame_size()),
+            seat: model.engine.seat(weight, room),
+            viewer: Arc::new(Mutex::new(Viewer::new(model.fit, model.engine.frame_size()))),
             model,
             classes: classes.into(),
-            waiting: VecDeque::new(),
-            room: room.max(1),
             under_way: Vec::new(),
             spare: Vec::new(),
             reply,
@@ -75,59 +81,64 @@ impl Explainer {
         self.classes = classes.into();
     }
 
-    /// Whether another frame would push out a waiting one.
-    pub fn is_full(&self) -> bool {
-        self.waiting.len() >= self.room
-    }
-
-    /// Offers a frame; where no place is free it waits, and the oldest waiting one is dropped for it.
-    pub fn offer(&mut self, frame: &Frame) -> Result<(), StreamError> {
-        if self.is_full() {
-            self.waiting.pop_front();
-            self.meters.superseded.inc();
+    /// Offers a frame, of which the worker makes the small picture when its turn has come. Where there is no room, the frame
+    /// that waited longest goes.
+    pub fn offer(&mut self, frame: &Frame) {
+        let (seq, pts) = (frame.seq(), frame.pts());
+        let (viewer, viewed, frame) = (Arc::clone(&self.viewer), self.meters.view.clone(), frame.clone());
+        let view = move |image: &mut Vec<u8>| {
+            let started = Instant::now();
+            lock(&viewer).view(&frame, image).map_err(|e| e.to_string())?;
+            since(&viewed, started);
+            Ok(())
+        };
+        let image = self.spare.pop().unwrap_or_default();
+        let (classes, reply) = (Arc::clone(&self.classes), self.reply.clone());
+        self.under_way.push(Sent { seq, pts, at: Instant::now() });
+        if let Some(left) = self.seat.offer(Job { seq, image, view: Some(Box::new(view)), classes, reply }) {
+            self.spare.push(left.image);
+            self.sent(left.seq);
+            // An engine that died gives back the frame itself; a new one will be asked.
+            if left.seq != seq {
+                self.meters.superseded.inc();
+            }
         }
-        self.waiting.push_back(frame.clone());
-        self.submit()
+        self.count();
     }
 
-    /// Takes an outcome in, and uses the place that it leaves.
+    /// Takes an outcome in.
     ///
     /// # Errors
     /// What the model failed with on this frame; the stream can go on without a map.
     pub fn take(&mut self, outcome: Outcome) -> Result<Option<Explained>, StreamError> {
         self.spare.push(outcome.image);
-        let at = self.under_way.iter().position(|sent| sent.seq == outcome.seq);
-        let sent = at.map(|at| self.under_way.swap_remove(at));
-        self.submit()?;
+        let sent = self.sent(outcome.seq);
+        self.count();
         let Some(sent) = sent else { return Ok(None) };
         since(&self.meters.model, sent.at);
         let explanation = outcome.result.inspect_err(|_| {
             self.meters.failed.inc();
         })?;
         self.meters.explained.inc();
-        let names = explanation.maps.iter().map(|m| self.model.labels.name(m.class)).collect();
-        Ok(Some(Explained { seq: sent.seq, pts: sent.pts, explanation, names }))
+        let labels = &self.model.labels;
+        Ok(Some(Explained {
+            seq: sent.seq,
+            pts: sent.pts,
+            predictions: predictions(&explanation.top(TOP), labels),
+            names: explanation.maps.iter().map(|m| labels.name(m.class)).collect(),
+            maps: explanation.maps,
+            layer: self.model.layer().to_owned(),
+            method: self.model.method().to_string(),
+        }))
     }
 
-    fn submit(&mut self) -> Result<(), StreamError> {
-        while self.under_way.len() < self.seat.share()
-            && let Some(frame) = self.waiting.pop_front()
-        {
-            let started = Instant::now();
-            let mut image = self.spare.pop().unwrap_or_default();
-            self.viewer.view(&frame, &mut image)?;
-            since(&self.meters.view, started);
-            let (seq, pts) = (frame.seq(), frame.pts());
-            let job = Job { seq, image, classes: Arc::clone(&self.classes), reply: self.reply.clone() };
-            if let Err(job) = self.model.engine.try_submit(job) {
-                // The next frame or outcome tries again.
-                self.spare.push(job.image);
-                self.waiting.push_front(frame);
-                break;
-            }
-            self.under_way.push(Sent { seq, pts, at: Instant::now() });
-        }
+    /// What was sent under a number, and is with the model no longer.
+    fn sent(&mut self, seq: u64) -> Option<Sent> {
+        let at = self.under_way.iter().position(|sent| sent.seq == seq)?;
+        Some(self.under_way.swap_remove(at))
+    }
+
+    fn count(&self) {
         self.meters.under_way.set(i64::try_from(self.under_way.len()).unwrap_or(i64::MAX));
-        Ok(())
     }
 }

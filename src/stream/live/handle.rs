@@ -43,7 +43,7 @@ pub struct Status {
     pub state: State,
     /// How long it has been in that state, seconds.
     pub seconds: u64,
-    /// Why, where it is not live.
+    /// Why, where it is not live, or hangs.
     pub reason: Option<String>,
     /// Width and height of the frames that go out.
     pub size: Option<[usize; 2]>,
@@ -53,11 +53,12 @@ pub struct Status {
     pub maps_per_second: f64,
     /// How long the source has given no picture, seconds; `None`: it never has.
     pub quiet_seconds: Option<u64>,
-    /// Age of the map that was drawn last, milliseconds.
+    /// Age of the map that is drawn, milliseconds; `None`: none is.
     pub map_age_ms: Option<u64>,
     pub predictions: Vec<PredictionEvent>,
     pub model: String,
     pub device: String,
+    /// The layer that runs. After a change, the old one's map is drawn until the new one's comes.
     pub layer: String,
     pub layers: Vec<String>,
     pub controls: Wishes,
@@ -81,6 +82,8 @@ pub struct Moment {
 
 /// Pictures flow while the next comes within three of its gaps: within these bounds.
 const FLOWS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+/// A loop that has not turned for so long hangs.
+const HUNG: Duration = Duration::from_secs(10);
 /// How long a snapshot waits for a picture.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Moments that are kept: one a second, ten minutes.
@@ -109,9 +112,11 @@ pub(super) struct Now {
     pub predictions: Vec<PredictionEvent>,
     pub troubles: BTreeMap<Part, String>,
     pub counters: SourceCounters,
-    /// When the source gave a picture last, and how long it took for it since the one before.
-    fresh: Option<Instant>,
-    gap: Duration,
+    /// Pictures of the source, and those of them that were shown.
+    came: Flow,
+    shown: Flow,
+    /// How many were shown, when it was last looked.
+    shown_before: u64,
     pub out: Rate,
     pub maps: Rate,
     /// When the loop turned last.
@@ -131,8 +136,9 @@ impl Now {
             predictions: Vec::new(),
             troubles: BTreeMap::new(),
             counters: SourceCounters::default(),
-            fresh: None,
-            gap: Duration::ZERO,
+            came: Flow::default(),
+            shown: Flow::default(),
+            shown_before: 0,
             out: Rate::default(),
             maps: Rate::default(),
             turned: Instant::now(),
@@ -150,25 +156,26 @@ impl Now {
         before != what
     }
 
-    /// What the source has counted by now.
-    pub fn note_frames(&mut self, counters: SourceCounters) {
-        let came = counters.received - self.counters.received.min(counters.received);
-        self.counters = counters;
-        if let Some(came) = u32::try_from(came).ok().filter(|came| *came > 0) {
-            self.gap = self.fresh.map_or(Duration::ZERO, |before| before.elapsed() / came);
-            self.fresh = Some(Instant::now());
+    /// What the source has counted by now, and how many of its pictures have been shown; to be told many times a second.
+    pub fn note_frames(&mut self, counters: SourceCounters, shown: u64) {
+        if counters.received > self.counters.received {
+            self.came.note();
         }
+        if shown > self.shown_before {
+            self.shown.note();
+        }
+        self.counters = counters;
+        self.shown_before = shown;
     }
 
     /// How long the source has given no picture; `None`: it never has.
     pub fn quiet(&self) -> Option<Duration> {
-        self.fresh.map(|fresh| fresh.elapsed())
+        self.came.quiet()
     }
 
-    /// Whether pictures come, at the source's own rate.
+    /// Whether pictures come and are shown, each at its own rate.
     fn flows(&self) -> bool {
-        let most = (3 * self.gap).clamp(FLOWS.0, FLOWS.1);
-        self.state == State::Live && self.quiet().is_some_and(|quiet| quiet < most)
+        self.state == State::Live && self.came.flows() && self.shown.flows()
     }
 
     pub fn enter(&mut self, state: State, reason: Option<String>) {
@@ -191,6 +198,29 @@ impl Now {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.history.push_back(Moment { time_ms, predictions: self.predictions.clone() });
+    }
+}
+
+/// When something came last, and how long that took since the time before.
+#[derive(Default)]
+struct Flow {
+    last: Option<Instant>,
+    gap: Duration,
+}
+
+impl Flow {
+    fn note(&mut self) {
+        self.gap = self.quiet().unwrap_or_default();
+        self.last = Some(Instant::now());
+    }
+
+    fn quiet(&self) -> Option<Duration> {
+        self.last.map(|last| last.elapsed())
+    }
+
+    fn flows(&self) -> bool {
+        let most = (3 * self.gap).clamp(FLOWS.0, FLOWS.1);
+        self.quiet().is_some_and(|quiet| quiet < most)
     }
 }
 
@@ -275,12 +305,14 @@ impl LiveHandle {
         let controls = lock(&self.0.wishes).clone();
         let meters = &self.0.meters;
         let now = lock(&self.0.now);
+        let stood = now.turned.elapsed();
+        let hangs = now.state == State::Live && stood > HUNG;
         Status {
             name: self.0.name.clone(),
             source: self.0.source.clone(),
             state: now.state,
             seconds: now.since.elapsed().as_secs(),
-            reason: now.reason.clone(),
+            reason: if hangs { Some(format!("it hangs, for {} s", stood.as_secs())) } else { now.reason.clone() },
             size: now.size,
             fps: now.out.per_second(),
             maps_per_second: now.maps.per_second(),
@@ -414,4 +446,31 @@ fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::File::options().write(true).create_new(true).open(path)?.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_flow_while_they_come_and_are_shown() {
+        let mut now = Now::new();
+        now.enter(State::Live, None);
+        let received = |received| SourceCounters { received, ..SourceCounters::default() };
+        let before = |flow: &mut Flow, s| flow.last = flow.last.map(|last| last - Duration::from_secs(s));
+        assert!(!now.flows());
+        now.note_frames(received(1), 0);
+        assert!(!now.flows(), "nothing has been shown");
+        now.note_frames(received(1), 1);
+        assert!(now.flows());
+        before(&mut now.shown, 3);
+        now.note_frames(received(2), 1);
+        assert!(!now.flows(), "pictures come, and what is shown stands");
+        now.note_frames(received(2), 2);
+        assert!(now.flows(), "it was only slow");
+        before(&mut now.shown, 4);
+        assert!(now.flows(), "that is its rate");
+        before(&mut now.came, 3);
+        assert!(!now.flows(), "no picture comes");
+    }
 }

@@ -25,9 +25,11 @@ pub struct Meters {
     pub failed: Counter,
     /// Stills shown while the source was away.
     pub stills: Counter,
+    /// Events that were not written: their file was too slow, or failed.
+    pub events_lost: Counter,
     /// 1 while the source is there.
     pub up: Gauge,
-    /// Seconds since the source gave a picture; −1: it never has.
+    /// Seconds since the source gave a picture; −1: it never has, or the stream has ended.
     pub quiet: Gauge,
     /// Frames of this stream that are with the model.
     pub under_way: Gauge,
@@ -49,7 +51,7 @@ impl Default for Meters {
     fn default() -> Self {
         // From a quarter of a millisecond to eight seconds.
         let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
-        Self {
+        let meters = Self {
             frames_in: Counter::default(),
             frames_out: Counter::default(),
             explained: Counter::default(),
@@ -58,6 +60,7 @@ impl Default for Meters {
             encoder_behind: Counter::default(),
             failed: Counter::default(),
             stills: Counter::default(),
+            events_lost: Counter::default(),
             up: Gauge::default(),
             quiet: Gauge::default(),
             under_way: Gauge::default(),
@@ -69,7 +72,18 @@ impl Default for Meters {
             paint: seconds(),
             output: seconds(),
             encode: seconds(),
-        }
+        };
+        meters.rest();
+        meters
+    }
+}
+
+impl Meters {
+    /// What tells how a stream is, where none runs. What counts goes on when it starts again.
+    pub(super) fn rest(&self) {
+        self.up.set(0);
+        self.quiet.set(-1);
+        self.under_way.set(0);
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! LiveSource ──newest frame──► loop ──┬─ every frame, painted with the newest map, on time ──► outputs
-//!                              ▲      └─ the newest frame, when a place is free ──► engine ─┐
-//!                              └──────────────────── maps, when they come ◄───────────────┘
+//!                              ▲      └─ the newest frame, when its turn has come ──► engine ─┐
+//!                              └──────────────────── maps, when they come ◄──────────────────┘
 //! ```
 
 mod controls;
@@ -12,6 +12,7 @@ mod explainer;
 mod handle;
 mod meters;
 mod models;
+mod newest;
 mod run;
 
 pub use controls::{Control, HELP, KeyAction, Wishes, key};

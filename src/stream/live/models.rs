@@ -11,12 +11,10 @@ use crate::classifier::{Classifier, ClassifierError, Labels, Prepared};
 use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::explain::{Method, Report};
 use crate::paint::Fit;
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 
 /// How long a worker waits for a batch to fill: a frame's time at 30 fps, no more.
 const BATCH_DEADLINE: Duration = Duration::from_millis(35);
-/// Jobs that may wait in an engine's channel; seats keep each stream to its share of them.
-const ROOM: usize = 512;
 
 /// A running model as a stream uses it.
 pub struct Running {
@@ -96,7 +94,7 @@ impl Models {
             return Ok(there);
         }
         let prepared = self.classifier.clone().with_layer(layer).prepare()?;
-        let options = EngineOptions { deadline: BATCH_DEADLINE, room: ROOM, ..prepared.engine_options() };
+        let options = EngineOptions { deadline: BATCH_DEADLINE, ..prepared.engine_options() };
         let engine = Engine::start(&prepared.bytes, &options)?;
         let Prepared { report, labels, fit, classes, notes, .. } = prepared;
         let started = Arc::new(Running { engine, labels, fit, classes, report, notes });
@@ -119,6 +117,11 @@ impl Models {
             let why = EngineError::Worker(format!("the thread that starts it does not start: {e}"));
             let _ = reply.send((layer, Err(why.into())));
         }
+    }
+
+    /// Whether an engine is being started.
+    pub fn is_starting(&self) -> bool {
+        try_lock(&self.starting).is_none()
     }
 
     /// Every engine that runs now, with its layer.

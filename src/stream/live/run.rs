@@ -15,9 +15,10 @@ use super::explainer::{Explained, Explainer};
 use super::handle::{LiveHandle, Part, State};
 use super::meters::{Meters, since};
 use super::models::{ModelError, Models, Reply, Running};
+use super::newest::Newest;
 use crate::engine::{ClassMap, Outcome};
 use crate::paint::Look;
-use crate::stream::events::{EventLog, FrameEvent, MapEvent, predictions};
+use crate::stream::events::{EventLog, FrameEvent, MapEvent, PredictionEvent};
 use crate::stream::{Seen, StreamError};
 use crate::sync::lock;
 use crate::video::live::{self, Broadcast, Health, Jpegs, LiveSource};
@@ -96,7 +97,7 @@ impl Live {
                 Ok(()) => now.enter(State::Ended, None),
                 Err(e) => now.enter(State::Failed, Some(e.to_string())),
             }
-            shared.0.meters.up.set(0);
+            shared.0.meters.rest();
             outcome
         };
         let name = format!("live-{}", handle.name());
@@ -137,19 +138,18 @@ const AWAY_AFTER: Duration = Duration::from_millis(500);
 const SETTLE_AFTER: Duration = Duration::from_secs(3);
 /// A map older than this is said to be.
 const OLD_MAP: Duration = Duration::from_millis(500);
-/// A map older than this says nothing about the picture any more.
-const STALE_MAP: Duration = Duration::from_secs(5);
 /// A pause that somebody forgot ends: nothing is recorded and nobody sees anything meanwhile.
 const PAUSE_MOST: Duration = Duration::from_secs(600);
 /// Pause before a model that failed is started again.
 const MODEL_RETRY: Duration = Duration::from_secs(5);
 /// Frames that may wait for their maps at the pace `every`.
 const HELD: usize = 8;
-/// How long a frame at the pace `every` waits for its event to be taken.
+/// How long the end waits for models that are being let go.
+const MODEL_END: Duration = Duration::from_secs(1);
+/// How long a frame of a file that is read for its events waits for its event to be taken.
 const EVENT_PATIENCE: Duration = Duration::from_secs(1);
 /// The least time between two frames that go out.
 const STEP: Duration = Duration::from_millis(1);
-const TOP: usize = 5;
 
 /// A frame at the pace `every`.
 struct Held {
@@ -178,7 +178,7 @@ struct Loop {
     events: Option<EventFeed>,
     /// Models that are being let go.
     retired: Vec<JoinHandle<()>>,
-    newest: Option<Explained>,
+    newest: Newest,
     /// At the pace `every`: frames in order, and answers that wait for their frame.
     held: VecDeque<Held>,
     answers: BTreeMap<u64, Option<Explained>>,
@@ -190,6 +190,8 @@ struct Loop {
     came: Instant,
     out_pts: Duration,
     out_seq: u64,
+    /// Pictures of the source that were shown.
+    shown_new: u64,
     checked: Instant,
 }
 
@@ -220,7 +222,7 @@ impl Loop {
             starting: false,
             events: None,
             retired: Vec::new(),
-            newest: None,
+            newest: Newest::default(),
             held: VecDeque::new(),
             answers: BTreeMap::new(),
             last: None,
@@ -230,28 +232,28 @@ impl Loop {
             came: now,
             out_pts: Duration::ZERO,
             out_seq: 0,
+            shown_new: 0,
             checked: now,
             settings,
         }
     }
 
     fn run(mut self) -> Result<(), StreamError> {
-        self.events = self.settings.events.take().map(EventFeed::start).transpose()?;
+        let lost = self.settings.meters.events_lost.clone();
+        self.events = self.settings.events.take().map(|log| EventFeed::start(log, lost)).transpose()?;
         let outcome = self.turn();
-        let outputs = self.outputs.take().unwrap_or_default();
+        let Self { explainer, outputs, source, retired, events, .. } = self;
+        // What waits for the model is for nobody.
+        drop(explainer);
         // All at once: the slowest one decides how long the end takes.
         std::thread::scope(|scope| {
-            for output in outputs {
+            for output in outputs.into_iter().flatten() {
                 scope.spawn(|| output.finish());
             }
+            scope.spawn(|| source.stop());
+            scope.spawn(|| wait_for(&retired, MODEL_END));
+            scope.spawn(|| events.map(EventFeed::finish));
         });
-        self.source.stop();
-        for thread in self.retired {
-            let _ = thread.join();
-        }
-        if let Some(events) = self.events {
-            events.finish();
-        }
         outcome
     }
 
@@ -322,7 +324,7 @@ impl Loop {
         };
         let asked = frame.seq() % self.settings.every.max(1) == 0;
         if asked {
-            self.explainer.offer(&frame)?;
+            self.explainer.offer(&frame);
         }
         self.last = Some(frame.clone());
         match self.settings.pace {
@@ -355,9 +357,8 @@ impl Loop {
             self.answers.insert(seq, explained);
             return self.show_answered();
         }
-        // Two workers may answer out of order; an older map never replaces a newer one.
-        if explained.as_ref().is_some_and(|e| self.newest.as_ref().is_none_or(|n| e.seq >= n.seq)) {
-            self.newest = explained;
+        if let Some(explained) = explained {
+            self.newest.put(explained);
         }
         Ok(())
     }
@@ -367,7 +368,7 @@ impl Loop {
         while let Some(held) = self.held.front() {
             if held.asked {
                 match self.answers.remove(&held.frame.seq()) {
-                    Some(Some(explained)) => self.newest = Some(explained),
+                    Some(Some(explained)) => self.newest.put(explained),
                     Some(None) => {}
                     None => return Ok(()),
                 }
@@ -382,6 +383,7 @@ impl Loop {
     /// Shows a frame for the first time, and counts how long it was under way.
     fn show_new(&mut self, frame: &Frame) -> Result<(), StreamError> {
         self.show(frame, None)?;
+        self.shown_new += 1;
         if self.frozen.is_none() {
             self.settings.meters.delay.observe(frame.age().as_secs_f64());
         }
@@ -394,9 +396,9 @@ impl Loop {
         let meters = &self.settings.meters;
         let painting = Instant::now();
         let taken = again.unwrap_or_else(|| frame.pts());
-        let age = self.newest.as_ref().map(|e| taken.saturating_sub(e.pts));
-        let explained = self.newest.as_ref().filter(|_| age.is_some_and(|age| age <= STALE_MAP));
-        let (maps, names): (&[ClassMap], &[String]) = explained.map_or((&[], &[]), |e| (&e.explanation.maps, &e.names));
+        let drawn = self.newest.on(taken);
+        let (explained, age) = (drawn.map(|(explained, _)| explained), drawn.map(|(_, age)| age));
+        let (maps, names): (&[ClassMap], &[String]) = explained.map_or((&[], &[]), |e| (&e.maps, &e.names));
         let mut captions: Vec<String> = Vec::new();
         if self.wishes.help {
             captions.extend(HELP.map(str::to_owned));
@@ -405,6 +407,8 @@ impl Loop {
             captions.push("paused".into());
         } else if let Some(age) = age.filter(|age| *age > OLD_MAP) {
             captions.push(format!("map {:.1} s old", age.as_secs_f64()));
+        } else if let Some(age) = self.newest.age(taken).filter(|_| drawn.is_none()) {
+            captions.push(format!("no map for {} s", age.as_secs()));
         }
         if again.is_some() && !self.wishes.paused {
             captions.push(format!("no new picture for {} s", self.came.elapsed().as_secs()));
@@ -419,11 +423,11 @@ impl Loop {
             }
         }
 
-        let layer = self.explainer.model();
-        let predicted = explained.map_or_else(Vec::new, |e| predictions(&e.explanation.top(TOP), &layer.labels));
+        let predicted: Vec<PredictionEvent> = explained.map_or_else(Vec::new, |e| e.predictions.clone());
         // What is shown again has been told.
         if let Some(events) = self.events.as_ref().filter(|_| again.is_none()) {
-            let method = layer.method().to_string();
+            // The map's own: another layer may be running by now.
+            let (layer, method) = explained.map_or(("", ""), |e| (&e.layer, &e.method));
             let ns = |d: Duration| u64::try_from(d.as_nanos()).ok();
             let event = FrameEvent {
                 stream: &self.settings.name,
@@ -435,12 +439,12 @@ impl Loop {
                 maps: maps
                     .iter()
                     .zip(&stats)
-                    .map(|(map, stats)| MapEvent::new(map.class, layer.layer(), &method, stats))
+                    .map(|(map, stats)| MapEvent::new(map.class, layer, method, stats))
                     .collect(),
             };
             // A full disk does not stop a live stream; a file that is read for its events can wait for them.
-            let patience = if self.settings.pace == Pace::Every { EVENT_PATIENCE } else { Duration::ZERO };
-            self.trouble(Part::Events, events.write(&event, patience));
+            let read = self.settings.pace == Pace::Every && !self.source.is_paced();
+            events.write(&event, if read { EVENT_PATIENCE } else { Duration::ZERO });
         }
         {
             let mut now = lock(&self.handle.0.now);
@@ -486,12 +490,7 @@ impl Loop {
         let wishes = lock(&self.handle.0.wishes).clone();
         if wishes.classes != self.wishes.classes {
             self.explainer.explain(&wishes.classes);
-            // A camera that sends only on motion may send nothing for hours. While frames wait for their maps, one of
-            // them would be pushed out.
-            if let Some(last) = self.last.clone().filter(|_| self.held.is_empty() && self.came.elapsed() > SILENT_AFTER)
-            {
-                self.explainer.offer(&last)?;
-            }
+            self.explain_anew();
         }
         if wishes.look != self.wishes.look {
             self.seen.set_look(wishes.look);
@@ -508,6 +507,17 @@ impl Loop {
         }
         self.wishes = wishes;
         Ok(())
+    }
+
+    /// The last picture once more: a camera that sends only on motion may send no other for hours.
+    fn explain_anew(&mut self) {
+        // While frames wait for their maps, one of them would be pushed out.
+        if self.held.is_empty()
+            && self.came.elapsed() > SILENT_AFTER
+            && let Some(last) = &self.last
+        {
+            self.explainer.offer(last);
+        }
     }
 
     /// Asks for the model with the layer that is wanted, one start at a time.
@@ -555,9 +565,11 @@ impl Loop {
         let new = explainer(model, &self.settings, &self.wishes);
         let before = std::mem::replace(&mut self.explainer, new);
         self.retire((old, before));
-        // Answers of the old engine will not come any more.
-        self.held.iter_mut().for_each(|held| held.asked = false);
-        self.answers.clear();
+        // What the old engine has not answered by now, the new one is asked.
+        for held in self.held.iter().filter(|held| held.asked && !self.answers.contains_key(&held.frame.seq())) {
+            self.explainer.offer(&held.frame);
+        }
+        self.explain_anew();
     }
 
     /// What does not come by itself: the source's health, stills, a model that died.
@@ -580,13 +592,14 @@ impl Loop {
         }
         let trouble = self.outputs.iter_mut().flatten().find_map(|output| output.trouble());
         self.trouble(Part::Output, trouble);
+        self.trouble(Part::Events, self.events.as_ref().and_then(EventFeed::trouble));
         let health = self.source.health();
         let up = matches!(health, Health::Up { .. });
         let meters = &self.settings.meters;
         {
             let mut now = lock(&self.handle.0.now);
             now.turned = Instant::now();
-            now.note_frames(self.source.counters());
+            now.note_frames(self.source.counters(), self.shown_new);
             meters.quiet.set(now.quiet().map_or(-1, |quiet| i64::try_from(quiet.as_secs()).unwrap_or(i64::MAX)));
             match &health {
                 Health::Connecting { last, .. } => {
@@ -642,6 +655,14 @@ impl Loop {
         {
             tracing::warn!(stream = self.settings.name, "{said}");
         }
+    }
+}
+
+/// Waits until threads have ended, for as long as `most`.
+fn wait_for(threads: &[JoinHandle<()>], most: Duration) {
+    let until = Instant::now() + most;
+    while Instant::now() < until && threads.iter().any(|thread| !thread.is_finished()) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

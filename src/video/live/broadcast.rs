@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use gstreamer as gst;
 
 use super::clock;
@@ -71,6 +71,8 @@ struct Hall {
 struct Seat {
     id: u64,
     packets: Sender<Packet>,
+    /// The taker's own end, for one who is to have the newest: what waits there is given up when he is behind.
+    stale: Option<Receiver<Packet>>,
     dropped: Arc<AtomicU64>,
     state: SeatState,
 }
@@ -82,6 +84,8 @@ enum SeatState {
     Flowing,
     /// Was too slow: nothing before the next key frame.
     Overflowed,
+    /// The same, and there is room again: a key frame was asked for.
+    Awaiting,
 }
 
 impl Shared {
@@ -96,15 +100,26 @@ impl Broadcast {
         Self::default()
     }
 
-    /// The packets from the next key frame on, which is asked for; up to `room` of them may wait.
+    /// The packets from the next key frame on, which is asked for; up to `room` of them may wait. Who is further behind
+    /// goes on with the next key frame, and what waited is given up: it would be late for ever.
     pub fn subscribe(&self, room: usize) -> Subscription {
+        self.seat(room, true)
+    }
+
+    /// The same for who would rather be late than miss anything: what waits is kept, and what finds no room is lost.
+    pub fn collect(&self, room: usize) -> Subscription {
+        self.seat(room, false)
+    }
+
+    fn seat(&self, room: usize, newest: bool) -> Subscription {
         let (sender, packets) = crossbeam_channel::bounded(room.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
         let mut hall = self.shared.hall();
         let id = hall.next_id;
         hall.next_id += 1;
         if !hall.ended {
-            hall.seats.push(Seat { id, packets: sender, dropped: Arc::clone(&dropped), state: SeatState::New });
+            let stale = newest.then(|| packets.clone());
+            hall.seats.push(Seat { id, packets: sender, stale, dropped: Arc::clone(&dropped), state: SeatState::New });
         }
         drop(hall);
         self.want_key();
@@ -154,7 +169,9 @@ impl Broadcast {
         }
         hall.newest = Some(clock::now());
         for seat in &mut hall.seats {
-            seat.offer(packet);
+            if seat.offer(packet) {
+                self.want_key();
+            }
         }
     }
 
@@ -167,21 +184,41 @@ impl Broadcast {
 }
 
 impl Seat {
-    fn offer(&mut self, packet: &Packet) {
-        let sent = match (self.state, packet.key) {
-            (SeatState::New, false) => return,
-            (SeatState::Overflowed, false) => false,
-            _ => match self.packets.try_send(packet.clone()) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_)) => false,
-                // Its owner is about to leave.
-                Err(TrySendError::Disconnected(_)) => return,
-            },
-        };
-        self.state = if sent { SeatState::Flowing } else { SeatState::Overflowed };
-        if !sent {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Hands a packet over where it can be decoded and finds room. Whether a key frame is wanted.
+    fn offer(&mut self, packet: &Packet) -> bool {
+        match (self.state, packet.key) {
+            (SeatState::New, false) => return false,
+            (SeatState::Overflowed | SeatState::Awaiting, false) => return self.miss(),
+            _ => {}
         }
+        if let Some(stale) = self.stale.as_ref().filter(|_| self.packets.is_full()) {
+            self.lose(stale.try_iter().count() as u64);
+            if !packet.key {
+                self.state = SeatState::Overflowed;
+                return self.miss();
+            }
+        }
+        // Where it is refused, the packet found no room, or the taker is about to leave.
+        if self.packets.try_send(packet.clone()).is_ok() {
+            self.state = SeatState::Flowing;
+            return false;
+        }
+        self.state = SeatState::Overflowed;
+        self.miss()
+    }
+
+    /// One packet less. Whether to ask for a key frame: once, when it would find room.
+    fn miss(&mut self) -> bool {
+        self.lose(1);
+        let ask = self.state == SeatState::Overflowed && !self.packets.is_full();
+        if ask {
+            self.state = SeatState::Awaiting;
+        }
+        ask
+    }
+
+    fn lose(&self, packets: u64) {
+        self.dropped.fetch_add(packets, Ordering::Relaxed);
     }
 }
 
@@ -202,7 +239,7 @@ impl Subscription {
         self.packets.recv_timeout(timeout).ok()
     }
 
-    /// Packets that found no room, and those after them up to the next key frame.
+    /// Packets that were given up or found no room, and those after them up to the next key frame.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -234,20 +271,43 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_begins_with_a_key_frame_and_after_an_overflow_goes_on_at_the_next() {
+    fn who_is_behind_goes_on_with_the_next_key_frame_and_nothing_old() {
         let broadcast = Broadcast::new();
         let (slow, quick) = (broadcast.subscribe(2), broadcast.subscribe(9));
         assert!(broadcast.take_wish() && !broadcast.has_wish());
         for (key, at) in [(false, 0), (true, 1), (false, 2), (false, 3)] {
             broadcast.send(&packet(key, at));
         }
-        assert_eq!(times(&slow), [1, 2]);
-        // There is room again, but nothing to be decoded.
+        // What waited is given up, and a key frame is asked for, once.
+        assert_eq!((times(&slow), slow.dropped()), (vec![], 3));
+        assert!(broadcast.take_wish());
         broadcast.send(&packet(false, 4));
-        broadcast.send(&packet(true, 5));
-        assert_eq!(times(&slow), [5]);
-        assert_eq!((slow.dropped(), quick.dropped()), (2, 0));
-        assert_eq!(times(&quick), [1, 2, 3, 4, 5]);
+        assert!(!broadcast.has_wish());
+        for (key, at) in [(true, 5), (false, 6), (true, 7)] {
+            broadcast.send(&packet(key, at));
+        }
+        assert_eq!(times(&slow), [7], "a key frame is where to go on, whatever waits");
+        assert_eq!((slow.dropped(), quick.dropped()), (6, 0));
+        assert_eq!(times(&quick), [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn who_wants_all_keeps_what_waits_and_asks_for_a_key_frame_when_there_is_room() {
+        let broadcast = Broadcast::new();
+        let all = broadcast.collect(2);
+        assert!(broadcast.take_wish());
+        for (key, at) in [(false, 0), (true, 1), (false, 2), (false, 3), (true, 4)] {
+            broadcast.send(&packet(key, at));
+        }
+        assert!(!broadcast.has_wish(), "a key frame would find no room");
+        assert_eq!(times(&all), [1, 2]);
+        broadcast.send(&packet(false, 5));
+        assert!(broadcast.take_wish());
+        for (key, at) in [(false, 6), (true, 7)] {
+            broadcast.send(&packet(key, at));
+        }
+        assert!(!broadcast.has_wish());
+        assert_eq!((times(&all), all.dropped()), (vec![7], 4));
     }
 
     #[test]

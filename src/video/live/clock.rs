@@ -17,6 +17,11 @@ pub fn now() -> Duration {
     duration(gst::SystemClock::obtain().time().saturating_sub(epoch))
 }
 
+/// How long the system has been running; its monotonic clock counts from there.
+pub(super) fn up() -> Duration {
+    duration(gst::SystemClock::obtain().time())
+}
+
 /// Makes a pipeline count its running time on the timeline of [`now`]: a buffer whose PTS is
 /// `now()` is due at once, whenever the pipeline was started. To be called before it plays.
 pub(crate) fn join(pipeline: &gst::Pipeline) {

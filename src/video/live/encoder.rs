@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, bounded};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -83,6 +84,13 @@ impl EncoderOptions {
 pub struct LiveEncoder {
     pipeline: gst::Pipeline,
     bus: gst::Bus,
+    heard: Mutex<Heard>,
+    entry: Arc<Entry>,
+}
+
+/// Where frames wait for the encoder: one at most, the newest. It is handed over when the encoder asks, so that
+/// nothing becomes old in a queue.
+struct Entry {
     frames: gst_app::AppSrc,
     /// Where wishes go up to the encoder.
     end: gst::Pad,
@@ -95,6 +103,17 @@ pub struct LiveEncoder {
     under_way: Arc<Mutex<UnderWay>>,
 }
 
+#[derive(Default)]
+struct State {
+    /// With the moment when it came.
+    waiting: Option<(Frame, Instant)>,
+    /// The encoder has nothing to do.
+    asked: bool,
+    format: Option<Arc<FrameFormat>>,
+    /// Time of the frame that became the last key frame by our wish.
+    key: Option<Duration>,
+}
+
 /// Frames that are being encoded, and how long the last of them took.
 #[derive(Default)]
 struct UnderWay {
@@ -104,9 +123,9 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn pushed(&mut self, pts: Duration) {
+    fn entered(&mut self, pts: Duration, pushed: Instant) {
         if self.frames.len() < MOST_UNDER_WAY {
-            self.frames.push_back((pts, Instant::now()));
+            self.frames.push_back((pts, pushed));
         }
     }
 
@@ -122,14 +141,6 @@ impl UnderWay {
 
 /// An encoder that swallows frames shall not make it grow.
 const MOST_UNDER_WAY: usize = 64;
-
-#[derive(Default)]
-struct State {
-    format: Option<Arc<FrameFormat>>,
-    /// Time of the frame that became the last key frame by our wish.
-    key: Option<Duration>,
-    heard: Heard,
-}
 
 /// Wishes are granted no oftener than this: many who join at once share a key frame.
 const KEYS_APART: Duration = Duration::from_millis(300);
@@ -165,9 +176,7 @@ impl LiveEncoder {
         let moved = Arc::new(AtomicU64::new(nanos(clock::now())));
         let under_way = Arc::default();
         hand_on(&packets, broadcast, &moved, &under_way);
-        let encoder = Self {
-            pipeline,
-            bus,
+        let entry = Arc::new(Entry {
             frames,
             end,
             broadcast: broadcast.clone(),
@@ -176,9 +185,11 @@ impl LiveEncoder {
             dropped: AtomicU64::new(0),
             moved,
             under_way,
-        };
-        encoder.frames.set_caps(Some(format.caps()));
-        lock(&encoder.state).format = Some(Arc::clone(format));
+        });
+        entry.attend();
+        entry.frames.set_caps(Some(format.caps()));
+        lock(&entry.state).format = Some(Arc::clone(format));
+        let encoder = Self { pipeline, bus, heard: Mutex::default(), entry };
         debug::draw(&encoder.pipeline, "encoder");
         match encoder.pipeline.set_state(gst::State::Playing) {
             Ok(_) => Ok(encoder),
@@ -186,19 +197,107 @@ impl LiveEncoder {
         }
     }
 
-    /// Takes the next frame. Never waits: `false` when the encoder is behind or has failed and the
-    /// frame was dropped, which is counted.
+    /// Takes the next frame. Never waits: `false` when the encoder is behind or has failed and a frame was dropped,
+    /// which is counted. It is the one before, where that still waited: the newest wins.
     pub fn push(&self, frame: Frame) -> bool {
-        if self.frames.current_level_buffers() >= self.frames.max_buffers().max(1) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return false;
+        self.entry.push(frame)
+    }
+
+    /// Where the packets go.
+    pub fn broadcast(&self) -> Broadcast {
+        self.entry.broadcast.clone()
+    }
+
+    /// Frames that [`push`](Self::push) could not hand to the encoder before newer ones came.
+    pub fn dropped(&self) -> u64 {
+        self.entry.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How long the frame that was encoded last took, each once.
+    pub fn took(&self) -> Option<Duration> {
+        lock(&self.entry.under_way).took.take()
+    }
+
+    /// Why no more packets come; `None` while all is well. After a failure a new encoder may be
+    /// started into the same broadcast.
+    pub fn failed(&self) -> Option<VideoError> {
+        let mut heard = lock(&self.heard);
+        heard.listen(&self.bus, gst::ClockTime::ZERO);
+        if let Some((e, from)) = &heard.error {
+            return Some(not_working(&format!("{} ({from})", e.message())).because(e.clone()));
         }
-        if self.frames.current_level_buffers() == 0 {
+        self.entry.stalled().map(|still| not_working(&format!("nothing came out for {} s", still.as_secs())))
+    }
+
+    /// Lets go of it without waiting. What is returned hangs up when it is gone: one that hangs never is.
+    pub fn let_go(self) -> Receiver<()> {
+        let (going, gone) = bounded(0);
+        let work = move || {
+            // Here for as long as it takes, where `drop` would leave it behind.
+            let _ = self.pipeline.set_state(gst::State::Null);
+            drop(self);
+            drop(going);
+        };
+        // Where there is no thread, it is dropped here.
+        let _ = std::thread::Builder::new().name("encoder-end".into()).spawn(work);
+        gone
+    }
+
+    /// Encodes what still waits and ends the broadcast. At most one second.
+    pub fn finish(self) {
+        let until = Instant::now() + DRAIN;
+        if self.failed().is_none() && self.entry.end() {
+            let mut heard = lock(&self.heard);
+            while !heard.eos && heard.error.is_none() && Instant::now() < until {
+                heard.listen(&self.bus, gst::ClockTime::from_mseconds(10));
+            }
+        }
+        self.entry.broadcast.end();
+    }
+}
+
+impl Entry {
+    /// Has the encoder ask for frames, from its own thread.
+    fn attend(self: &Arc<Self>) {
+        let entry = Arc::downgrade(self);
+        let need_data = move |_: &gst_app::AppSrc, _| {
+            if let Some(entry) = entry.upgrade() {
+                entry.ask();
+            }
+        };
+        self.frames.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(need_data).build());
+    }
+
+    fn ask(&self) {
+        let mut state = lock(&self.state);
+        // News of another format wakes it before the frame itself is there.
+        if self.frames.current_level_buffers() > 0 {
+            return;
+        }
+        match state.waiting.take() {
+            Some(waiting) => drop(self.hand_over(&mut state, waiting)),
+            None => state.asked = true,
+        }
+    }
+
+    fn push(&self, frame: Frame) -> bool {
+        let mut state = lock(&self.state);
+        let frame = (frame, Instant::now());
+        if std::mem::take(&mut state.asked) {
             // It may have rested for hours, which is no stall.
             self.moved.store(nanos(clock::now()), Ordering::Relaxed);
+            return self.hand_over(&mut state, frame);
         }
-        self.prepare(&frame);
-        lock(&self.under_way).pushed(frame.pts());
+        let alone = state.waiting.replace(frame).is_none();
+        if !alone {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        alone
+    }
+
+    fn hand_over(&self, state: &mut State, (frame, pushed): (Frame, Instant)) -> bool {
+        self.prepare(state, &frame);
+        lock(&self.under_way).entered(frame.pts(), pushed);
         let taken = self.frames.push_buffer(frame.into_buffer()).is_ok();
         if !taken {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -207,8 +306,7 @@ impl LiveEncoder {
     }
 
     /// Says what is new about a frame: its format, and whether it should be a key frame.
-    fn prepare(&self, frame: &Frame) {
-        let mut state = lock(&self.state);
+    fn prepare(&self, state: &mut State, frame: &Frame) {
         if state.format.as_ref().is_none_or(|f| !Arc::ptr_eq(f, frame.format())) {
             self.frames.set_caps(Some(frame.format().caps()));
             state.format = Some(Arc::clone(frame.format()));
@@ -231,44 +329,19 @@ impl LiveEncoder {
         }
     }
 
-    /// Where the packets go.
-    pub fn broadcast(&self) -> Broadcast {
-        self.broadcast.clone()
-    }
-
-    /// Frames that [`push`](Self::push) did not take.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// How long the frame that was encoded last took, each once.
-    pub fn took(&self) -> Option<Duration> {
-        lock(&self.under_way).took.take()
-    }
-
-    /// Why no more packets come; `None` while all is well. After a failure a new encoder may be
-    /// started into the same broadcast.
-    pub fn failed(&self) -> Option<VideoError> {
-        let mut state = lock(&self.state);
-        state.heard.listen(&self.bus, gst::ClockTime::ZERO);
-        if let Some((e, from)) = &state.heard.error {
-            return Some(not_working(&format!("{} ({from})", e.message())).because(e.clone()));
-        }
-        let waiting = self.frames.current_level_buffers() >= self.frames.max_buffers().max(1);
+    /// Whether a frame has waited too long: for how long nothing came out.
+    fn stalled(&self) -> Option<Duration> {
         let still = clock::now().saturating_sub(Duration::from_nanos(self.moved.load(Ordering::Relaxed)));
-        (waiting && still > STALL).then(|| not_working(&format!("nothing came out for {} s", still.as_secs())))
+        (still > STALL && lock(&self.state).waiting.is_some()).then_some(still)
     }
 
-    /// Encodes what still waits and ends the broadcast. At most one second.
-    pub fn finish(self) {
-        let until = Instant::now() + DRAIN;
-        if self.failed().is_none() && self.frames.end_of_stream().is_ok() {
-            let mut state = lock(&self.state);
-            while !state.heard.eos && state.heard.error.is_none() && Instant::now() < until {
-                state.heard.listen(&self.bus, gst::ClockTime::from_mseconds(10));
-            }
+    /// No more frames: hands over the last.
+    fn end(&self) -> bool {
+        let mut state = lock(&self.state);
+        if let Some(waiting) = state.waiting.take() {
+            self.hand_over(&mut state, waiting);
         }
-        self.broadcast.end();
+        self.frames.end_of_stream().is_ok()
     }
 }
 

@@ -29,6 +29,7 @@ mod source;
 mod timeline;
 mod webrtc;
 mod window;
+mod x11;
 
 pub use address::{Address, Kind};
 pub use broadcast::{Broadcast, Packet, Subscription};

@@ -1,7 +1,7 @@
 //! An RTSP server of our own: one per address and port, shared by all streams published there.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -17,7 +17,7 @@ use gstreamer_rtsp_server::gst_rtsp;
 use gstreamer_rtsp_server::prelude::*;
 use url::{Host, Url};
 
-use super::broadcast::Broadcast;
+use super::broadcast::{Broadcast, Subscription};
 use super::clock;
 use super::credentials::percent_decoded;
 use super::feed::Feed;
@@ -32,7 +32,7 @@ pub struct RtspServer;
 /// A published stream. Dropping it takes the stream away at once; the server ends with its last.
 #[derive(Debug)]
 pub struct Mount {
-    key: String,
+    at: SocketAddr,
     path: String,
     url: String,
 }
@@ -49,15 +49,17 @@ struct Running {
     /// What the server itself says of its port: it was asked for any.
     port: u16,
     mounts: Mounts,
-    /// Passwords by name; empty where everybody may watch.
-    logins: BTreeMap<String, String>,
+    /// Who may watch, by path; empty where everybody may.
+    logins: BTreeMap<String, Login>,
 }
 
 /// Streams by path, as the server's own thread sees them.
 type Mounts = Arc<Mutex<BTreeMap<String, Broadcast>>>;
 
-/// By `host:port`. One lock for all: publishing and taking away are rare.
-static SERVERS: LazyLock<Mutex<BTreeMap<String, Running>>> = LazyLock::new(Mutex::default);
+type Servers = BTreeMap<SocketAddr, Running>;
+
+/// One lock for all: publishing and taking away are rare.
+static SERVERS: LazyLock<Mutex<Servers>> = LazyLock::new(Mutex::default);
 
 /// A set of bits, whatever its type says: 1 is basic, 2 is digest.
 const BASIC_AND_DIGEST: gst_rtsp::RTSPAuthMethod = gst_rtsp::RTSPAuthMethod::__Unknown(3);
@@ -69,6 +71,8 @@ const SESSION_SECONDS: u32 = 30;
 const CLEANUP: Duration = Duration::from_secs(2);
 /// Without packets for so long, a stream is not offered: its client would hang.
 const SILENT: Duration = Duration::from_secs(5);
+/// How long the server waits for a stream's first packet; meanwhile it answers nobody.
+const FIRST: Duration = Duration::from_secs(4);
 /// Packets that wait for a client's pipeline: a few seconds.
 const ROOM: usize = 64;
 /// How long one look for a packet, for room or for the server's thread takes.
@@ -87,25 +91,22 @@ impl RtspServer {
     pub fn mount(url: &str, broadcast: &Broadcast, description: &Description) -> Result<Mount> {
         crate::video::init()?;
         let place = Place::parse(url)?;
+        let mut at = place.resolve()?;
         let mut servers = servers();
-        let key = place.key(place.port);
-        let key = match place.port != 0 && servers.contains_key(&key) {
-            true => key,
-            false => {
-                let server = Running::start(&place)?;
-                let key = place.key(server.port);
-                servers.insert(key.clone(), server);
-                key
-            }
-        };
-        let Some(server) = servers.get_mut(&key) else {
+        if !servers.contains_key(&at) {
+            let neighbour = servers.keys().find(|other| other.port() == at.port());
+            let server = Running::start(&place, at, neighbour)?;
+            at.set_port(server.port);
+            servers.insert(at, server);
+        }
+        let Some(server) = servers.get_mut(&at) else {
             return Err(VideoError::run("the RTSP server does not start", "try again"));
         };
         let added = server.add(&place, broadcast, description);
-        end_if_unused(&mut servers, &key);
+        end_if_unused(&mut servers, at);
         added?;
-        let url = format!("rtsp://{key}{}", place.path);
-        Ok(Mount { key, path: place.path, url })
+        let url = format!("rtsp://{}{}", place.host_and(at.port()), place.path);
+        Ok(Mount { at, path: place.path, url })
     }
 }
 
@@ -119,24 +120,24 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         let mut servers = servers();
-        if let Some(server) = servers.get_mut(&self.key) {
+        if let Some(server) = servers.get_mut(&self.at) {
             server.remove(&self.path);
         }
-        end_if_unused(&mut servers, &self.key);
+        end_if_unused(&mut servers, self.at);
     }
 }
 
 /// The last stream is gone: so goes the server, within the lock, so that the next to come finds the
 /// port free.
-fn end_if_unused(servers: &mut BTreeMap<String, Running>, key: &str) {
-    if servers.get(key).is_some_and(Running::is_unused)
-        && let Some(server) = servers.remove(key)
+fn end_if_unused(servers: &mut Servers, at: SocketAddr) {
+    if servers.get(&at).is_some_and(Running::is_unused)
+        && let Some(server) = servers.remove(&at)
     {
         server.stop();
     }
 }
 
-fn servers() -> MutexGuard<'static, BTreeMap<String, Running>> {
+fn servers() -> MutexGuard<'static, Servers> {
     lock(&SERVERS)
 }
 
@@ -185,7 +186,23 @@ impl Place {
         })
     }
 
-    fn key(&self, port: u16) -> String {
+    /// The one address that is meant: names have several, and several names may be one address.
+    fn resolve(&self) -> Result<SocketAddr> {
+        let not_found = |why: &str| {
+            VideoError::usage(
+                format!("rtsp://{} cannot be opened: {why}", self.host_and(self.port)),
+                "check the host of the address",
+            )
+        };
+        let found = (self.host.trim_matches(['[', ']']), self.port).to_socket_addrs();
+        let found: Vec<_> = found.map_err(|e| not_found("the host is not known").because(e))?.collect();
+        // `localhost` is 127.0.0.1 to those who write numbers.
+        let first = found.iter().find(|at| at.is_ipv4()).or(found.first());
+        first.copied().ok_or_else(|| not_found("the host has no address"))
+    }
+
+    /// As it was written, with a port.
+    fn host_and(&self, port: u16) -> String {
         format!("{}:{port}", self.host)
     }
 }
@@ -209,10 +226,11 @@ pub(super) fn credentials(url: &Url) -> Option<Login> {
 }
 
 impl Running {
-    fn start(place: &Place) -> Result<Self> {
+    /// `neighbour` is another server of ours at the same port.
+    fn start(place: &Place, at: SocketAddr, neighbour: Option<&SocketAddr>) -> Result<Self> {
         let rtsp = gst_rtsp_server::RTSPServer::new();
-        rtsp.set_address(place.host.trim_matches(['[', ']']));
-        rtsp.set_service(&place.port.to_string());
+        rtsp.set_address(&at.ip().to_string());
+        rtsp.set_service(&at.port().to_string());
         if let Some(pool) = rtsp.session_pool() {
             pool.set_max_sessions(MOST_SESSIONS);
         }
@@ -220,16 +238,14 @@ impl Running {
         if let Some(pool) = rtsp.thread_pool() {
             pool.set_max_threads(0);
         }
-        let mut logins = BTreeMap::new();
-        if let Some((user, password)) = &place.login {
-            logins.insert(user.clone(), password.clone());
+        if place.login.is_some() {
             let auth = gst_rtsp_server::RTSPAuth::new();
             auth.set_supported_methods(BASIC_AND_DIGEST);
             rtsp.set_auth(Some(&auth));
         }
         let mounts = Mounts::default();
         attend(&rtsp, &mounts);
-        let listening = rtsp.create_source(gio::Cancellable::NONE).map_err(|e| not_started(place, e))?;
+        let listening = rtsp.create_source(gio::Cancellable::NONE).map_err(|e| not_started(place, neighbour, e))?;
         let port = u16::try_from(rtsp.bound_port()).unwrap_or(place.port);
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
@@ -253,7 +269,7 @@ impl Running {
             .map_err(|e| {
                 VideoError::run("no thread for the RTSP server can be started", "close other programs").because(e)
             })?;
-        Ok(Self { rtsp, context, main_loop, thread: Some(thread), port, mounts, logins })
+        Ok(Self { rtsp, context, main_loop, thread: Some(thread), port, mounts, logins: BTreeMap::new() })
     }
 
     fn is_unused(&self) -> bool {
@@ -261,7 +277,7 @@ impl Running {
     }
 
     fn add(&mut self, place: &Place, broadcast: &Broadcast, description: &Description) -> Result<()> {
-        let at = place.key(self.port);
+        let at = place.host_and(self.port);
         if lock(&self.mounts).contains_key(&place.path) {
             return Err(VideoError::usage(
                 format!("two streams would be published at rtsp://{at}{}", place.path),
@@ -275,13 +291,13 @@ impl Running {
         match (&place.login, self.rtsp.auth()) {
             (None, None) => {}
             (Some((user, password)), Some(auth)) => {
-                if self.logins.get(user).is_some_and(|known| known != password) {
+                if self.logins.values().any(|(name, known)| name == user && known != password) {
                     return Err(VideoError::usage(
                         format!("{user} has two passwords at rtsp://{at}"),
                         "give each name one password on a port",
                     ));
                 }
-                self.logins.insert(user.clone(), password.clone());
+                self.logins.insert(place.path.clone(), (user.clone(), password.clone()));
                 // GStreamer's names have letters and digits; people's have anything.
                 let role: String = user.bytes().fold("user".into(), |name, byte| format!("{name}-{byte:x}"));
                 let token = gst_rtsp_server::RTSPToken::builder().field("media.factory.role", role.as_str()).build();
@@ -310,6 +326,13 @@ impl Running {
         lock(&self.mounts).remove(path);
         if let Some(points) = self.rtsp.mount_points() {
             points.remove_factory(path);
+        }
+        if let Some((user, password)) = self.logins.remove(path)
+            && !self.logins.values().any(|(name, _)| *name == user)
+            && let Some(auth) = self.rtsp.auth()
+        {
+            auth.remove_basic(&gst_rtsp_server::RTSPAuth::make_basic(&user, &password));
+            auth.remove_digest(&user);
         }
         let path = path.to_owned();
         self.send_away(move |client| watches(client, &path));
@@ -345,9 +368,13 @@ impl Running {
     }
 }
 
-fn not_started(place: &Place, e: glib::Error) -> VideoError {
-    let at = place.key(place.port);
+fn not_started(place: &Place, neighbour: Option<&SocketAddr>, e: glib::Error) -> VideoError {
+    let at = place.host_and(place.port);
     let (why, hint) = match e.kind::<gio::IOErrorEnum>() {
+        Some(gio::IOErrorEnum::AddressInUse) if neighbour.is_some() => (
+            "another stream is published at that port of another address".to_owned(),
+            "publish both at the same host, or at ports of their own",
+        ),
         Some(gio::IOErrorEnum::AddressInUse) => {
             ("another program listens there".to_owned(), "choose another port, or end the other program")
         }
@@ -369,7 +396,7 @@ fn attend(rtsp: &gst_rtsp_server::RTSPServer, mounts: &Mounts) {
             Some(broadcast) if !broadcast.flows(SILENT) => gst_rtsp::RTSPStatusCode::ServiceUnavailable,
             _ => gst_rtsp::RTSPStatusCode::Ok,
         });
-        // Who joins the others does not wait for the next regular key frame.
+        // By UDP the first key frame may get lost: there is another one soon.
         let played = Arc::clone(&mounts);
         client.connect_play_request(move |_, context| {
             if let Some(broadcast) = stream_of(&played, context) {
@@ -393,12 +420,12 @@ fn stream_of(mounts: &Mounts, context: &gst_rtsp_server::RTSPContext) -> Option<
     found.map(|(_, broadcast)| broadcast.clone())
 }
 
-/// Whether a client has a session on a path.
+/// Whether a client has a session on a path, and not on one above it.
 fn watches(client: &gst_rtsp_server::RTSPClient, path: &str) -> bool {
     let mut found = false;
     client.session_filter(Some(&mut |_, session| {
         session.filter(Some(&mut |_, media| {
-            found |= media.matches(path).is_some();
+            found |= media.matches(path).is_some_and(|length| usize::try_from(length) == Ok(path.len()));
             gst_rtsp_server::RTSPFilterResult::Keep
         }));
         gst_rtsp_server::RTSPFilterResult::Keep
@@ -406,12 +433,12 @@ fn watches(client: &gst_rtsp_server::RTSPClient, path: &str) -> bool {
     found
 }
 
-/// Makes the one pipeline that all clients of a stream share, when the first of them comes.
+/// Makes a pipeline for each client that comes, none for all: one that takes nothing would hold up the others.
 fn factory(broadcast: &Broadcast, description: &Description) -> gst_rtsp_server::RTSPMediaFactory {
     let text = &description.live.outputs;
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_launch(&format!("( {} ! {} )", text.packets, text.publish));
-    factory.set_shared(true);
+    factory.set_shared(false);
     let broadcast = broadcast.clone();
     factory.connect_media_configure(move |_, media| {
         let element = media.element();
@@ -427,31 +454,39 @@ fn factory(broadcast: &Broadcast, description: &Description) -> gst_rtsp_server:
         let ends = Arc::clone(&over);
         media.connect_unprepared(move |_| ends.store(true, Ordering::Relaxed));
         let subscription = broadcast.subscribe(ROOM);
-        let fed = std::thread::Builder::new().name("rtsp-feed".into()).spawn(move || {
-            let mut feed = Feed::new(source, Duration::ZERO);
-            while !over.load(Ordering::Relaxed) {
-                if !feed.has_room() {
-                    std::thread::sleep(NO_ROOM);
-                    continue;
-                }
-                let more = match subscription.next(POLL) {
-                    Some(packet) => feed.push(packet),
-                    None if subscription.ended() => {
-                        feed.end();
-                        false
-                    }
-                    None => true,
-                };
-                if !more {
-                    break;
-                }
-            }
-        });
+        let fed =
+            std::thread::Builder::new().name("rtsp-feed".into()).spawn(move || feed(source, &subscription, &over));
         if let Err(e) = fed {
             tracing::error!(error = %e, "no thread for an RTSP client can be started");
         }
     });
     factory
+}
+
+/// Feeds a client's pipeline until it is over.
+fn feed(source: gst_app::AppSrc, packets: &Subscription, over: &AtomicBool) {
+    let (begun, mut came) = (Instant::now(), false);
+    let mut feed = Feed::new(source.clone(), Duration::ZERO);
+    while !over.load(Ordering::Relaxed) {
+        if !feed.has_room() {
+            std::thread::sleep(NO_ROOM);
+            continue;
+        }
+        match packets.next(POLL) {
+            Some(packet) => {
+                came = true;
+                if !feed.push(packet) {
+                    return;
+                }
+            }
+            None if packets.ended() => return feed.end(),
+            None if !came && begun.elapsed() > FIRST => {
+                gst::element_error!(source, gst::ResourceError::Read, ["no packets come"]);
+                return;
+            }
+            None => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use gstreamer_app as gst_app;
 use super::broadcast::{Broadcast, Packet, Subscription};
 use super::clock;
 use super::feed::{Feed, OutputHealth, Worker, put_away};
-use super::recordings::{self, Limits, file_name, free_path};
+use super::recordings::{self, Limits, file_name, new_file};
 use crate::sync::lock;
 use crate::video::bus::Heard;
 use crate::video::description::{self, Description, named};
@@ -137,7 +137,7 @@ impl Recorder {
         let work = Work {
             stream: file_name(stream),
             broadcast: broadcast.clone(),
-            subscription: broadcast.subscribe(ROOM),
+            subscription: broadcast.collect(ROOM),
             options,
             shared: Arc::clone(&shared),
             stopped,
@@ -298,7 +298,9 @@ impl Work {
     /// A new file, named by the moment of its first picture.
     fn begin(&self, first: &Packet) -> std::result::Result<Segment, String> {
         let age = clock::now().saturating_sub(first.pts());
-        let path = free_path(&self.options.dir, &self.stream, SystemTime::now() - age);
+        let dir = &self.options.dir;
+        let path = new_file(dir, &self.stream, SystemTime::now() - age)
+            .map_err(|e| format!("no file can be made in {}: {e}", dir.display()))?;
         let segment = Segment::open(path, first.pts(), &self.options.description)?;
         self.shared.files.fetch_add(1, Ordering::Relaxed);
         *lock(&self.shared.file) = Some(segment.path.clone());
@@ -315,7 +317,7 @@ impl Work {
             }
         };
         let limits = Limits { keep: self.options.keep, keep_bytes: self.options.keep_bytes };
-        for (path, why) in recordings::too_many(files, &self.stream, limits, SystemTime::now()) {
+        for (path, why) in recordings::too_many(files, &self.stream, limits, SystemTime::now(), clock::up()) {
             if current.is_some_and(|segment| segment.path == path) {
                 continue;
             }
@@ -358,7 +360,10 @@ impl Segment {
                 .ok_or_else(|| VideoError::run("a pipeline has no bus", "this is a fault of GStreamer"))?;
             Ok((pipeline, packets, bus))
         };
-        let (pipeline, packets, bus) = built().map_err(|e| format!("{e}; {}", e.hint()))?;
+        let (pipeline, packets, bus) = built().map_err(|e| {
+            let _ = std::fs::remove_file(&path);
+            format!("{e}; {}", e.hint())
+        })?;
         let feed = Feed::new(packets, begin);
         let mut segment = Self { pipeline, bus, heard: Heard::default(), feed, path, begin, bytes: 0, whole: false };
         if segment.pipeline.set_state(gst::State::Playing).is_err() {

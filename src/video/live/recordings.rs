@@ -24,16 +24,26 @@ pub(crate) fn file_name(stream: &str) -> String {
     }
 }
 
-/// `{stream}-20261123T215800Z.mp4`, with `-2`, `-3`, … where that is taken.
-pub(super) fn free_path(dir: &Path, stream: &str, begin: SystemTime) -> PathBuf {
+/// A new file `{stream}-20261123T215800Z.mp4`, with `-2`, `-3`, … where that is taken. It is there from now on, so that
+/// nobody else gets it.
+pub(super) fn new_file(dir: &Path, stream: &str, begin: SystemTime) -> std::io::Result<PathBuf> {
     let stamp: String =
         humantime::format_rfc3339_seconds(begin).to_string().chars().filter(|c| !"-:".contains(*c)).collect();
-    let nth = |n: u32| match n {
-        1 => dir.join(format!("{stream}-{stamp}.{EXTENSION}")),
-        n => dir.join(format!("{stream}-{stamp}-{n}.{EXTENSION}")),
-    };
-    (1..1000).map(nth).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| nth(1000))
+    let mut n = 1;
+    loop {
+        let path = match n {
+            1 => dir.join(format!("{stream}-{stamp}.{EXTENSION}")),
+            n => dir.join(format!("{stream}-{stamp}-{n}.{EXTENSION}")),
+        };
+        match std::fs::File::create_new(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && n < MOST_AT_ONCE => n += 1,
+            made => return made.map(|_| path),
+        }
+    }
 }
+
+/// Files of one stream and second.
+const MOST_AT_ONCE: u32 = 1000;
 
 /// A recorded file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,14 +96,19 @@ const AHEAD: Duration = Duration::from_secs(60);
 const LATELY: Duration = Duration::from_secs(10);
 
 /// Which files go, the oldest first, and why. The newest of `stream` always stays, and what others are writing.
+///
+/// A clock without a battery is behind after a power cut, perhaps by years, and may have been ahead once: what was
+/// written since the system started, `up` ago, is the newest whatever the names say.
 pub(super) fn too_many(
     mut files: Vec<Recorded>,
     stream: &str,
     limits: Limits,
     now: SystemTime,
+    up: Duration,
 ) -> Vec<(PathBuf, &'static str)> {
-    // Written while the clock was ahead: they would be the newest for ever.
-    files.sort_by_key(|file| file.ended <= now + AHEAD);
+    let is_new =
+        |file: &Recorded| file.ended <= now + AHEAD && now.duration_since(file.ended).unwrap_or_default() <= up;
+    files.sort_by_key(is_new);
     let newest = files.iter().rposition(|file| file.stream == stream);
     let mut bytes: u64 = files.iter().map(|f| f.bytes).sum();
     let mut gone = Vec::new();
@@ -141,12 +156,10 @@ mod tests {
     fn a_name_says_when_it_began_and_never_replaces_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
-        let first = free_path(dir.path(), "cam", at);
+        let first = new_file(dir.path(), "cam", at).unwrap();
         assert!(first.ends_with("cam-20231114T221320Z.mp4"), "{first:?}");
-        std::fs::write(&first, "").unwrap();
-        let second = free_path(dir.path(), "cam", at);
+        let second = new_file(dir.path(), "cam", at).unwrap();
         assert!(second.ends_with("cam-20231114T221320Z-2.mp4"), "{second:?}");
-        std::fs::write(&second, "").unwrap();
         let files = list(dir.path()).unwrap();
         assert_eq!(files.into_iter().map(|f| f.path).collect::<Vec<_>>(), [first, second]);
     }
@@ -164,7 +177,7 @@ mod tests {
         let files = vec![file(1, 90), file(2, 30), file(3, 10), file(4, 0)];
         let mut limits = Limits::default();
         let gone = |files: &[Recorded], limits: Limits| {
-            let gone = too_many(files.to_vec(), "cam", limits, now).into_iter();
+            let gone = too_many(files.to_vec(), "cam", limits, now, Duration::from_secs(3600)).into_iter();
             gone.map(|(path, _)| path.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(gone(&files, limits), Vec::<String>::new());
@@ -176,9 +189,12 @@ mod tests {
         assert_eq!(gone(&files, limits), ["1", "2", "3"]);
 
         let limits = Limits { keep: None, keep_bytes: Some(20) };
-        let ahead = Recorded { ended: now + Duration::from_secs(86_400), ..file(5, 0) };
-        let two = gone(&[file(3, 10), file(4, 0), ahead], limits);
+        let ahead = |n: u32, days: u64| Recorded { ended: now + Duration::from_secs(days * 86_400), ..file(n, 0) };
+        let two = gone(&[file(3, 10), file(4, 0), ahead(5, 1)], limits);
         assert_eq!(two, ["5"], "what comes from the future is not the newest");
+        // Since the power cut the clock is behind, by days or by years.
+        assert_eq!(gone(&[file(1, 9000), file(2, 10), file(3, 0), ahead(4, 1), ahead(5, 2)], limits), ["1", "4", "5"]);
+        assert_eq!(gone(&[file(1, 9000), file(2, 0), ahead(3, 1), ahead(4, 2)], limits), ["1", "3"]);
 
         // The folder is what has a limit: the oldest go whosesoever they are, but for what is being written.
         let other = |n: u32, minutes: u64| Recorded { stream: "door".into(), ..file(n, minutes) };

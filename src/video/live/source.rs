@@ -282,6 +282,11 @@ impl LiveSource {
         SourceCounters { bytes: bytes.load(Ordering::Relaxed), skipped: skipped.load(Ordering::Relaxed), ..counters }
     }
 
+    /// Whether its frames come at their own pace: all but a file that is read as fast as it goes.
+    pub fn is_paced(&self) -> bool {
+        self.address.kind() != Kind::File || self.shared.state().options.realtime
+    }
+
     /// What all frames have in common; `None` before the first.
     pub fn format(&self) -> Option<Arc<FrameFormat>> {
         self.shared.state().format.clone()

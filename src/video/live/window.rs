@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use gstreamer as gst;
@@ -9,7 +10,8 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
-use super::clock;
+use super::feed::put_away;
+use super::{clock, x11};
 use crate::sync::lock;
 use crate::video::description::{self, Description, named};
 use crate::video::frame::{Frame, FrameFormat};
@@ -21,6 +23,8 @@ pub type Key = String;
 
 /// Keys that wait for somebody to look; what is typed beyond them is lost.
 const KEYS: usize = 32;
+/// How long its end may take: a display over a network can hang.
+const LET_GO: Duration = Duration::from_secs(1);
 /// What autovideosink puts in place where nothing can show pictures.
 const NO_DISPLAY: &str = "fake-video-sink";
 
@@ -39,6 +43,7 @@ pub struct Window {
 #[derive(Debug, Default)]
 struct Life {
     closed: AtomicBool,
+    failed: Mutex<Option<String>>,
     shown: AtomicU64,
 }
 
@@ -73,6 +78,7 @@ impl Window {
         if self.pipeline.iterate_recurse().into_iter().flatten().any(|element| element.name() == NO_DISPLAY) {
             return Err(no_display());
         }
+        x11::survive();
         self.frames.set_caps(Some(format.caps()));
         self.pipeline.set_state(gst::State::Playing).map_err(|e| no_display().because(e))?;
         let mut tags = gst::TagList::new();
@@ -86,7 +92,7 @@ impl Window {
     /// Shows a picture; it may be of another size or kind than those before. Never waits. After the
     /// end of the window it does nothing.
     pub fn push(&self, frame: Frame) {
-        if self.is_closed() {
+        if self.is_closed() || self.failure().is_some() {
             return;
         }
         {
@@ -107,9 +113,17 @@ impl Window {
         self.keys.clone()
     }
 
-    /// Whether somebody closed the window, or it cannot show anything any more (the log tells why).
+    /// Whether somebody closed the window.
     pub fn is_closed(&self) -> bool {
         self.life.closed.load(Ordering::Relaxed)
+    }
+
+    /// Why it cannot show anything any more, without anybody having closed it.
+    pub fn failure(&self) -> Option<String> {
+        match x11::is_gone() {
+            true => Some("the display is gone".into()),
+            false => lock(&self.life.failed).clone(),
+        }
     }
 
     /// Pictures that gave way to newer ones before they were shown.
@@ -122,7 +136,7 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        put_away(&self.pipeline, LET_GO);
     }
 }
 
@@ -148,10 +162,12 @@ fn listen(pipeline: &gst::Pipeline, frames: &gst_app::AppSrc, life: &Arc<Life>, 
     let life = Arc::clone(life);
     pipeline.bus().ok_or_else(broken)?.set_sync_handler(move |_, message| {
         if let gst::MessageView::Error(e) = message.view() {
-            let first = !life.closed.swap(true, Ordering::Relaxed);
             // An open window has one thing that can be missing: itself, when it was closed.
-            if first && !e.error().matches(gst::ResourceError::NotFound) {
+            if e.error().matches(gst::ResourceError::NotFound) {
+                life.closed.store(true, Ordering::Relaxed);
+            } else {
                 tracing::warn!(error = %e.error(), debug = ?e.debug(), "the window cannot show pictures");
+                lock(&life.failed).get_or_insert_with(|| e.error().message().trim_end_matches('.').to_owned());
             }
         }
         gst::BusSyncReply::Drop

@@ -4,32 +4,37 @@
 
 const POLL = 350, POLL_HIDDEN = 3000;      // milliseconds between questions
 const WEBRTC_WITHIN = 5000;                // then MJPEG
-const WEBRTC_AGAIN = 60000;                // and another attempt
+const WEBRTC_AGAIN = 60000;                // and another attempt beside it, twice as late each time
+const WEBRTC_LATEST = 30 * 60 * 1000;
 const STUCK = 6000;                        // a live picture that does not move for so long is begun anew
+const STUCK_MJPEG = 20000;
+const LOST_AFTER = 3;                      // questions without an answer: one may fail where a network changes
+const ASLEEP_AFTER = 15000;                // a page that nobody sees takes no pictures
 const PLOTTED = 5 * 60 * 1000;
 const MJPEG_MOST = 3;                      // browsers keep six connections to a server: some must stay free
 const COLOURS = ['--c0', '--c1', '--c2', '--c3', '--c4'];
 
-// The keys of the window (src/stream/live/controls.rs), without space: who scrolls should not pause a recording.
+// The keys of the window (src/stream/live/controls.rs), without those that scroll: space would pause a recording.
 const KEYS = {
   n: ['class', 'next'], ArrowRight: ['class', 'next'], p: ['class', 'previous'], ArrowLeft: ['class', 'previous'],
   t: ['class', 'top1'], k: ['class', 'pin'],
   l: ['layer', 'next'], j: ['layer', 'previous'], d: ['layer', 'default'],
-  '+': ['opacity', 'up'], '=': ['opacity', 'up'], ArrowUp: ['opacity', 'up'], '-': ['opacity', 'down'], ArrowDown: ['opacity', 'down'],
+  '+': ['opacity', 'up'], '=': ['opacity', 'up'], '-': ['opacity', 'down'],
   s: ['style', 'next'], c: ['colormap', 'next'], x: ['colormap', 'previous'], m: ['normalize', 'next'],
-  b: ['label', 'toggle'], '?': ['help', 'toggle'], h: ['help', 'toggle'],
+  b: ['label', 'toggle'], '?': ['help', 'toggle'], '/': ['help', 'toggle'], h: ['help', 'toggle'], F1: ['help', 'toggle'],
 };
 
-const WORDS = { connecting: 'connecting', live: 'live', away: 'away', ended: 'ended', failed: 'failed', missing: 'not started', lost: 'no connection' };
+const WORDS = { connecting: 'connecting', live: 'live', away: 'away', ended: 'ended', failed: 'failed', starting: 'starting', missing: 'not started', lost: 'no connection' };
 const DEAD = {
   connecting: (time) => `No picture for ${time}`, away: (time) => `Camera away for ${time}`, ended: (time) => `The source ended ${time} ago`,
-  failed: (time) => `The stream failed ${time} ago`, missing: (time) => `Not started for ${time}`, lost: () => 'The server does not answer',
+  failed: (time) => `The stream failed ${time} ago`, starting: (time) => `Starting for ${time}`, missing: (time) => `Not started for ${time}`, lost: () => 'The server does not answer',
 };
 
 const $ = (id) => document.getElementById(id);
 const streams = new Map();
 let chosen = null, wanted = null;           // wanted: what the address asks for
-let reached = false;
+let reached = false, failures = 0;
+let asleep = false;
 
 const path = (name) => encodeURIComponent(name);
 
@@ -71,19 +76,19 @@ class Picture {
     this.turn = 0;
     this.visible = true;
     this.missing = false;
+    this.wait = WEBRTC_AGAIN;
+    this.full = null;                      // why there was no place for another viewer
+    this.pen = Object.assign(document.createElement('canvas'), { width: 16, height: 9 }).getContext('2d', { willReadFrequently: true });
   }
 
   start() {
-    if (this.how === null && !this.missing) this.webrtc();
+    if (this.how === null && !this.missing && !asleep) this.webrtc();
   }
 
   stop() {
-    this.turn++;
     this.hangUp();
-    clearTimeout(this.timer);
-    this.img.onload = this.img.onerror = null;
-    this.img.removeAttribute('src');
-    this.video.hidden = this.img.hidden = true;
+    this.noImage();
+    this.video.hidden = true;
     this.how = null;
   }
 
@@ -93,6 +98,8 @@ class Picture {
   }
 
   hangUp() {
+    this.turn++;
+    clearTimeout(this.timer);
     this.pc?.close();
     this.pc = null;
     this.video.srcObject = null;
@@ -100,66 +107,111 @@ class Picture {
     this.place = null;
   }
 
+  noImage() {
+    clearTimeout(this.next);
+    this.img.onload = this.img.onerror = null;
+    this.img.removeAttribute('src');
+    this.img.hidden = true;
+  }
+
+  showsImage() {
+    return ['MJPEG', 'pictures'].includes(this.how);
+  }
+
+  // An attempt at WebRTC. An image that is shown stays until the video plays.
   async webrtc() {
-    const turn = ++this.turn;
+    this.hangUp();
+    const turn = this.turn;
     const mine = () => turn === this.turn;
-    this.how = 'starting';
-    this.timer = setTimeout(() => { if (mine()) this.mjpeg(); }, WEBRTC_WITHIN);
+    if (!this.showsImage()) this.how = 'starting';
+    this.timer = setTimeout(() => { if (mine()) this.fallBack(); }, WEBRTC_WITHIN);
     try {
       const pc = this.pc = new RTCPeerConnection();
       const { receiver } = pc.addTransceiver('video', { direction: 'recvonly' });
       if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = 0;
       pc.ontrack = (event) => { this.video.srcObject = event.streams[0] ?? new MediaStream([event.track]); };
       pc.onconnectionstatechange = () => {
-        if (mine() && ['failed', 'closed'].includes(pc.connectionState)) this.again();
+        if (!mine() || !['failed', 'closed'].includes(pc.connectionState)) return;
+        if (this.how === 'WebRTC') this.again(); else this.fallBack();
       };
       await pc.setLocalDescription();
       const answer = await ask(`/whep/${path(this.name)}`, {
         method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp,
       });
+      this.full = null;
       const place = answer.headers.get('Location');
       if (!mine()) return void fetch(place, { method: 'DELETE' }).catch(() => {});
       this.place = place;
       await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
       this.video.onplaying = this.video.ontimeupdate = () => {
-        if (!mine() || this.video.currentTime <= 0) return;
+        if (!mine() || this.how === 'WebRTC' || this.video.currentTime <= 0) return;
         clearTimeout(this.timer);
+        this.noImage();
         this.how = 'WebRTC';
+        this.wait = WEBRTC_AGAIN;
         this.video.hidden = false;
-        this.img.hidden = true;
       };
       this.video.play().catch(() => {});
-    } catch {
-      if (mine()) this.mjpeg();
+    } catch (e) {
+      if (e.status === 503) this.full = e.message;
+      if (mine()) this.fallBack();
     }
   }
 
-  mjpeg() {
-    const turn = ++this.turn;
-    clearTimeout(this.timer);
+  // WebRTC does not come up: by other means, and later again.
+  fallBack() {
     this.hangUp();
+    this.retry = Date.now() + this.wait;
+    this.wait = Math.min(2 * this.wait, WEBRTC_LATEST);
+    if (!this.showsImage()) this.mjpeg();
+  }
+
+  mjpeg() {
     this.video.hidden = true;
     this.img.hidden = false;
     const others = [...streams.values()].filter((s) => s.picture !== this && s.picture.how === 'MJPEG').length;
-    const flows = others < MJPEG_MOST;
-    this.how = flows ? 'MJPEG' : 'pictures';
-    const next = () => {
-      if (turn !== this.turn) return;
-      this.img.src = flows ? `/streams/${path(this.name)}/mjpeg?${Date.now()}` : `/api/streams/${path(this.name)}/snapshot.jpg?${Date.now()}`;
+    this.how = others < MJPEG_MOST && !this.full ? 'MJPEG' : 'pictures';
+    this.load();
+  }
+
+  // The image from now on: a flow, or single pictures, for which no place is needed.
+  load() {
+    clearTimeout(this.next);
+    const flows = this.how === 'MJPEG';
+    const later = (wait) => { this.next = setTimeout(() => this.load(), wait); };
+    this.img.onload = flows ? null : () => later(1000);
+    this.img.onerror = () => {
+      this.how = 'pictures';
+      later(2000);
     };
-    const later = (wait) => () => { if (turn === this.turn) this.timer = setTimeout(next, wait); };
-    this.img.onload = flows ? null : later(1000);
-    this.img.onerror = later(2000);
-    this.retry = Date.now() + WEBRTC_AGAIN;
-    next();
+    this.img.src = flows ? `/streams/${path(this.name)}/mjpeg?${Date.now()}` : `/api/streams/${path(this.name)}/snapshot.jpg?${Date.now()}`;
+  }
+
+  // What an image shows, in a few pixels: browsers do not tell when a flow ends.
+  glance() {
+    if (!this.img.naturalWidth) return '';
+    this.pen.drawImage(this.img, 0, 0, 16, 9);
+    return this.pen.getImageData(0, 0, 16, 9).data.join();
   }
 
   // Whether something that should move does; begins anew where it does not.
   look(live) {
-    const now = Date.now(), time = this.video.currentTime;
-    if (time !== this.time || !live) [this.time, this.moved] = [time, now];
+    const now = Date.now();
+    const seen = this.how === 'MJPEG' ? this.glance() : this.video.currentTime;
+    if (seen !== this.seen || !live) [this.seen, this.moved] = [seen, now];
     if (this.how === 'WebRTC' && now - this.moved > STUCK) this.again();
-    if (['MJPEG', 'pictures'].includes(this.how) && now > this.retry && this.visible) this.again();
+    if (this.how === 'MJPEG' && now - this.moved > STUCK_MJPEG) {
+      this.moved = now;
+      this.load();
+    }
+    if (this.showsImage() && now > this.retry && this.visible) {
+      this.retry = Infinity;
+      this.webrtc();
+    }
+  }
+
+  told() {
+    return this.how === 'pictures' && this.full ? `single pictures: ${this.full}` : this.how;
   }
 }
 
@@ -251,12 +303,12 @@ class Stream {
     if (status.size) part.box.style.setProperty('--shape', `${status.size[0]} / ${status.size[1]}`);
     const age = status.map_age_ms == null ? null : `map ${status.map_age_ms} ms old`;
     const facts = [status.size?.join(' × '), dead ? null : status.quiet_seconds >= 2 ? `no new picture for ${lasting(status.quiet_seconds)}` : `${status.fps} frames/s`, dead ? null : `${status.maps_per_second} maps/s`, dead ? null : age,
-      status.reconnects ? `${status.reconnects} reconnects` : null, status.device, dead ? null : this.picture.how];
+      status.reconnects ? `${status.reconnects} reconnects` : null, status.device, dead ? null : this.picture.told()];
     setText(part.facts, facts.filter(Boolean).join(' · '));
     part.trouble.hidden = !status.trouble;
     setText(part.trouble, status.trouble ?? '');
-    // What did not start has no picture to ask for.
-    if (this.picture.missing !== (status.state === 'missing')) {
+    // What has not started has no picture to ask for.
+    if (this.picture.missing !== ['missing', 'starting'].includes(status.state)) {
       this.picture.missing = !this.picture.missing;
       this.picture.stop();
       if (this.picture.visible) this.picture.start();
@@ -468,6 +520,7 @@ function show(statuses) {
 }
 
 function lost(error) {
+  if (++failures < LOST_AFTER && reached && error.status !== 401) return;
   const words = error.status === 401 ? 'A token is wanted: open this page with ?token=… in its address.'
     : error.status ? error.message : 'The server does not answer. Trying again …';
   setText($('notice'), words);
@@ -485,6 +538,7 @@ async function poll() {
   try {
     const answer = await ask('/api/streams', { within: 5000 });
     show(await answer.json());
+    failures = 0;
     if (!reached) {
       reached = true;
       $('notice').hidden = true;
@@ -505,10 +559,12 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && streams.size > 1) return choose(null);
   const stream = streams.get(chosen);
   if (!stream) return;
-  if (event.key === 'w') return void stream.snapshot();
   const change = Object.hasOwn(KEYS, event.key) ? KEYS[event.key] : null;
+  if (change) event.preventDefault();
+  // A key that is held goes on only where it steps.
+  if (event.repeat && (event.key === 'w' || change?.[1] === 'toggle')) return;
+  if (event.key === 'w') return void stream.snapshot();
   if (!change) return;
-  event.preventDefault();
   stream.change(...change);
 });
 $('back').onclick = () => choose(null);
@@ -520,6 +576,21 @@ $('reload').onclick = async () => {
   }
 };
 window.addEventListener('resize', () => streams.get(chosen)?.plot());
+let sleep;
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(sleep);
+  if (document.hidden) {
+    sleep = setTimeout(() => {
+      asleep = true;
+      for (const stream of streams.values()) stream.picture.stop();
+    }, ASLEEP_AFTER);
+  } else {
+    asleep = false;
+    for (const { picture } of streams.values()) if (picture.visible) picture.start();
+  }
+});
+// What went through another network may hang without a word.
+window.addEventListener('online', () => { for (const { picture } of streams.values()) if (picture.visible) picture.again(); });
 window.addEventListener('pagehide', () => { for (const stream of streams.values()) stream.picture.stop(); });
 window.addEventListener('pageshow', (event) => { if (event.persisted) for (const stream of streams.values()) stream.picture.start(); });
 
