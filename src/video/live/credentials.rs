@@ -125,6 +125,16 @@ pub fn mask(text: &str) -> String {
         let authority = &url[..url.find(['/', '?']).unwrap_or(end)];
         let within = if may_hold_password(url) { url } else { authority };
         rest = within.rfind('@').map_or(after, |at| &after[at + 1..]);
+        // A name and a password whose host is missing look like a host and its port.
+        let host = &rest[..rest.find(|c: char| c.is_whitespace() || "/?\"'<>()".contains(c)).unwrap_or(rest.len())];
+        if let Some((name, port)) = host.trim_end_matches([':', ',', ';', '.']).rsplit_once(':')
+            && !port.is_empty()
+            && !port.ends_with(']')
+            && !port.bytes().all(|b| b.is_ascii_digit())
+        {
+            out.extend([name, ":***"]);
+            rest = &rest[name.len() + 1 + port.len()..];
+        }
     }
     out.push_str(rest);
     let out = if text.contains("://") { plain_parameters(&out) } else { out };
@@ -203,6 +213,11 @@ mod tests {
             ("rtsp://admin:12/34@h/x", "rtsp://h/x"),
             ("rtsp://admin:a?b@h/x?channel=2 <rtsp://a:b@c>", "rtsp://h/x?channel=2 <rtsp://c>"),
             ("rtsp://admin:a@b/c@h", "rtsp://h"),
+            ("rtsp://admin:secret", "rtsp://admin:***"),
+            (
+                "rtsp://h:554, http://h:80: refused; http://h: refused",
+                "rtsp://h:554, http://h:80: refused; http://h: refused",
+            ),
             ("rtsp://h/x@y and http://[::1]/@z", "rtsp://h/x@y and http://[::1]/@z"),
         ];
         for (text, shown) in table {
