@@ -14,7 +14,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::error::{COMPARE, ConfigError};
 use super::values::{
-    Between, Bytes, FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment, Share, scrub,
+    Between, Bytes, FirstPause, Keep, Latency, Limit, Link, Listen, LongestPause, Secret, Segment, Share,
 };
 use super::{
     Config, CredentialsFrom, HttpConfig, LogConfig, ModelConfig, RecordConfig, StreamConfig, is_name, stamp,
@@ -23,7 +23,7 @@ use super::{
 use crate::classifier::{ModelFlags, Size};
 use crate::paint::{ColorMap, Look, Normalize, Style};
 use crate::stream::live::Pace;
-use crate::video::live::Transport;
+use crate::video::live::{Transport, mask};
 use crate::video::{Description, VideoError};
 
 /// A larger file is no configuration.
@@ -447,7 +447,7 @@ impl<'a> Document<'a> {
     fn toml_error(&self, error: &toml::de::Error) -> ConfigError {
         match error.span() {
             Some(span) => self.error(span, error.message()),
-            None => ConfigError::plain(self.name, scrub(error.message()), COMPARE),
+            None => ConfigError::plain(self.name, mask(error.message()), COMPARE),
         }
     }
 
@@ -456,8 +456,8 @@ impl<'a> Document<'a> {
         ConfigError {
             file: self.name.to_owned(),
             line: Some(1 + before.filter(|b| **b == b'\n').count()),
-            key: key_at(self.root, at.start).map_or_else(|| self.word_before(at.start), |(_, key)| scrub(&key)),
-            what: scrub(what.as_ref()),
+            key: key_at(self.root, at.start).map_or_else(|| self.word_before(at.start), |(_, key)| mask(&key)),
+            what: mask(what.as_ref()),
             hint: COMPARE,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use url::Url;
 
-use crate::video::live::{has_ending, is_loopback, split_credentials};
+use crate::video::live::{has_ending, is_loopback, mask, split_credentials};
 
 /// Reads a value from a text in quotes. What was there instead is never quoted: it may be a secret.
 fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Result<T, D::Error> {
@@ -107,7 +107,7 @@ impl<'de> Deserialize<'de> for Link {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&scrub(&self.0))
+        f.pad(&mask(&self.0))
     }
 }
 
@@ -115,27 +115,6 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Link({self})")
     }
-}
-
-/// A text without the secrets that its URLs may hold: what stands before the last `@` of a URL and
-/// after its `?`. It rather hides too much, since people write passwords with `/` in them.
-pub(crate) fn scrub(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + "://".len());
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "\"'`<>,".contains(c)).unwrap_or(after.len());
-        let (address, following) = after.split_at(end);
-        let shown = address.rsplit_once('@').map_or(address, |(_, shown)| shown);
-        match shown.split_once('?') {
-            Some((shown, _)) => out.extend([shown, "?…"]),
-            None => out.push_str(shown),
-        }
-        rest = following;
-    }
-    out.push_str(rest);
-    out
 }
 
 /// Something nobody else should see, such as the token of the web console.
@@ -220,7 +199,7 @@ impl<const LEAST: u64, const MOST: u64> FromStr for Lasting<LEAST, MOST> {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text.trim())
-            .map_err(|_| format!("`{}` is not a duration such as 250ms, 10s, 10m or 24h", scrub(text)))?;
+            .map_err(|_| format!("`{}` is not a duration such as 250ms, 10s, 10m or 24h", mask(text)))?;
         let [least, most] = [LEAST, MOST].map(Duration::from_millis);
         if !(least..=most).contains(&duration) {
             let [least, most] = [least, most].map(humantime::format_duration);
@@ -287,7 +266,7 @@ impl FromStr for Bytes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let size: bytesize::ByteSize =
-            text.trim().parse().map_err(|_| format!("`{}` is not a size such as 500MB or 20GB", scrub(text)))?;
+            text.trim().parse().map_err(|_| format!("`{}` is not a size such as 500MB or 20GB", mask(text)))?;
         if size.as_u64() < bytesize::MIB { Err(format!("{size} is less than 1 MiB")) } else { Ok(Self(size.as_u64())) }
     }
 }
@@ -347,7 +326,7 @@ mod tests {
             assert!(!shown.contains("s3") && !shown.contains("cr3t") && shown.contains("host"), "{shown}");
             assert_eq!(link.expose(), text);
         }
-        assert_eq!(scrub("a `rtsp://u:p@h/x`, then file:///y"), "a `rtsp://h/x`, then file:///y");
+        assert_eq!(mask("a `rtsp://u:p@h/x`, then file:///y"), "a `rtsp://h/x`, then file:///y");
         for bad in
             ["", "ftp://me:s3cr3t@host", "rtsp://me:s3cr3t@", "rtsp://me:s3cr3t@host:99999999/", "rtsp://me:a/s3cr3t@h"]
         {
