@@ -6,45 +6,13 @@ mod screen;
 
 mod common;
 
-use std::io::Read;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::cli::{events, gradcast};
+use common::cli::{Running, events, gradcast};
 use screen::{Screen, Viewer};
 
 const SOON: Duration = Duration::from_secs(30);
-
-/// The command while it runs; killed where a test fails.
-struct Running(Child);
-
-impl Running {
-    fn said(mut self) -> (i32, String) {
-        let until = Instant::now() + SOON;
-        let status = loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < until, "the command does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        let mut said = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (status.code().unwrap_or(-1), said)
-    }
-
-    fn signal(&self, signal: i32) {
-        // SAFETY: a signal to a child of ours that has not been waited for.
-        assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + SOON;

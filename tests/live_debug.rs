@@ -8,7 +8,7 @@ mod rtsp;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::cli::gradcast;
+use common::cli::{Running, gradcast};
 use gstreamer_rtsp_server::RTSPAuth;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rtsp::{H264, ODD_PASSWORD, PASSWORD, Rtsp, Serving, USER, clip, free_port, within};
@@ -27,12 +27,11 @@ fn the_debug_log_and_the_graphs_hold_no_password() {
         command.args(["live", &url, "--no-window", "--device", "cpu", "--events"]).arg(&events);
         command.env("GST_DEBUG", "rtsp*:6").env("GST_DEBUG_DUMP_DOT_DIR", folder.path());
         command.envs(file.map(|file| ("GST_DEBUG_FILE", file)));
-        let mut child = command.stderr(Stdio::from(std::fs::File::create(&stderr).unwrap())).spawn().unwrap();
+        let live = Running(command.stderr(Stdio::from(std::fs::File::create(&stderr).unwrap())).spawn().unwrap());
         let came = || std::fs::metadata(&events).is_ok_and(|meta| meta.len() > 0);
         let came = within(Duration::from_secs(60), came);
-        // SAFETY: a signal to a child of ours that has not been waited for.
-        assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
-        child.wait().unwrap();
+        live.signal(libc::SIGTERM);
+        live.said();
         let text = std::fs::read_to_string(file.unwrap_or(&stderr)).unwrap();
         assert!(came.is_some() && text.contains("gst_rtspsrc") && text.contains("rtsp://127.0.0.1"), "{text}");
         let graphs = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());

@@ -6,11 +6,12 @@ mod rtsp;
 
 mod common;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gradcast::monitor::config::Config;
-use gradcast::monitor::{OpenExtra, Workshop};
+use gradcast::monitor::{Monitor, OpenExtra, Workshop};
 use gradcast::stream::live::{Output, State};
 use gradcast::video::live::EncoderOptions;
 use gradcast::video::{Description, Frame, FrameFormat};
@@ -150,19 +151,23 @@ fn events_that_cannot_be_written_hold_up_no_picture() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
-#[test]
-fn an_encoder_that_fails_is_started_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let rows = folder.path().join("failing.toml");
-    let launch = "videoconvert ! video/x-raw,format=I420 ! identity error-after=20 ! x264enc name=encoder tune=zerolatency \
-                  speed-preset=ultrafast key-int-max={gop} ! video/x-h264,profile=constrained-baseline";
+/// A stream `a` of the test picture, whose encoder is launched in a way of its own.
+fn encoded_by(launch: &str, folder: &Path) -> Arc<Monitor> {
+    let rows = folder.join("encoders.toml");
     std::fs::write(&rows, format!("[live.encoders.x264]\nlaunch = '{launch}'\n")).unwrap();
     let description = Description::load(&rows).unwrap();
     let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new().unwrap() };
-    let workshop = Workshop { description, encoder, snapshots: folder.path().into() };
+    let workshop = Workshop { description, encoder, snapshots: folder.into() };
     let config = "[models.m]\ndevice = \"cpu\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n";
-    let config = Config::parse(config, "test.toml", folder.path()).unwrap();
-    let monitor = common::start(config, workshop, None);
+    common::start(Config::parse(config, "test.toml", folder).unwrap(), workshop, None)
+}
+
+#[test]
+fn an_encoder_that_fails_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = "videoconvert ! video/x-raw,format=I420 ! identity error-after=20 ! x264enc name=encoder tune=zerolatency \
+                  speed-preset=ultrafast key-int-max={gop} ! video/x-h264,profile=constrained-baseline";
+    let monitor = encoded_by(launch, folder.path());
     let stream = monitor.stream("a").unwrap();
     let packets = stream.broadcast().subscribe(64);
     assert!(packets.next(SOON).is_some());
@@ -188,7 +193,7 @@ fn an_encoder_that_fails_is_started_again() {
 #[test]
 fn an_encoder_that_hangs_at_its_start_holds_up_no_picture() {
     let folder = tempfile::tempdir().unwrap();
-    let (rows, pipe) = (folder.path().join("hanging.toml"), folder.path().join("device"));
+    let pipe = folder.path().join("device");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let launch = format!(
         "videoconvert ! video/x-raw,format=I420 ! x264enc name=encoder tune=zerolatency speed-preset=ultrafast \
@@ -196,13 +201,7 @@ fn an_encoder_that_hangs_at_its_start_holds_up_no_picture() {
          video/x-h264,profile=constrained-baseline",
         pipe.display()
     );
-    std::fs::write(&rows, format!("[live.encoders.x264]\nlaunch = '{launch}'\n")).unwrap();
-    let description = Description::load(&rows).unwrap();
-    let encoder = EncoderOptions { description: description.clone(), ..EncoderOptions::new().unwrap() };
-    let workshop = Workshop { description, encoder, snapshots: folder.path().into() };
-    let config = "[models.m]\ndevice = \"cpu\"\n[streams.a]\nurl = \"test\"\nmodel = \"m\"\n";
-    let config = Config::parse(config, "test.toml", folder.path()).unwrap();
-    let monitor = common::start(config, workshop, None);
+    let monitor = encoded_by(&launch, folder.path());
     let stream = monitor.stream("a").unwrap();
     let packets = stream.broadcast().subscribe(64);
     let hangs = || stream.status().trouble.is_some_and(|t| t.contains("hangs"));

@@ -9,25 +9,15 @@ mod browser;
 mod rtsp;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use browser::Browser;
-use common::cli::{gradcast, succeeds};
+use common::cli::{Running, gradcast, succeeds};
 use rtsp::{Rtsp, free_port};
 
 /// What takes a second here may take many on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The program while it runs; killed where the test fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Two seconds of the demo clip in which one shape is seen, as a camera sends them.
 fn part(folder: &Path, name: &str, from: &str) -> PathBuf {

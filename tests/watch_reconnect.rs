@@ -10,10 +10,10 @@ mod rtsp;
 mod common;
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::cli::gradcast;
+use common::cli::{Running, gradcast};
 use footprint::Footprint;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -27,16 +27,6 @@ const WARM_UP: usize = 15;
 /// What a heap that has settled still moves by, in KiB. `live_reconnect` counts what is allocated to the kilobyte.
 const HEAP: usize = 4 * 1024;
 const SOON: Duration = Duration::from_secs(20);
-
-/// The program while it runs; killed where a test fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Somebody who watches what is published, with GStreamer alone: times are those of the RTP packets.
 struct Watcher {
@@ -116,8 +106,8 @@ fn what_is_published_outlives_fifty_deaths_of_the_camera() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut program = Running(child);
-    let id = program.0.id();
+    let program = Running(child);
+    let id = program.id();
     let footprint = || Footprint::of(id).expect("the program runs, on a system with /proc");
 
     // It is there with the first picture of the camera.
@@ -156,7 +146,6 @@ fn what_is_published_outlives_fifty_deaths_of_the_camera() {
     assert!(after.resident < before.resident + HEAP, "{before:?} became {after:?}");
     assert!(watcher.complaint().is_none(), "the published stream never ended");
 
-    // SAFETY: a signal to a child of ours that has not been waited for.
-    assert_eq!(unsafe { libc::kill(id as i32, libc::SIGTERM) }, 0);
-    assert_eq!(program.0.wait().unwrap().code(), Some(130));
+    program.signal(libc::SIGTERM);
+    assert_eq!(program.said().0, 130);
 }

@@ -5,23 +5,16 @@ mod common;
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::cli::{fails, gradcast};
+use common::cli::{Running, fails, gradcast};
 use gradcast::monitor::config::Config;
 use serde_json::Value;
 
 struct Watch {
-    child: Child,
+    child: Running,
     base: String,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Watch {
@@ -63,11 +56,6 @@ impl Watch {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-
-    fn signal(&self, signal: i32) {
-        // SAFETY: a signal to a child of ours that has not been waited for.
-        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
-    }
 }
 
 fn write(path: &Path, port: u16, streams: &[(&str, &str)]) {
@@ -86,7 +74,7 @@ fn the_configuration_is_read_again_while_streams_go_on() {
     let path = folder.path().join("cameras.toml");
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     write(&path, port, &[("a", "first"), ("b", "second")]);
-    let child = gradcast().arg("watch").arg(&path).stderr(Stdio::piped()).spawn().unwrap();
+    let child = Running(gradcast().arg("watch").arg(&path).stderr(Stdio::piped()).spawn().unwrap());
     let mut watch = Watch { child, base: format!("http://127.0.0.1:{port}") };
     watch.wait_for(&["a", "b"]);
     let begun = soon("what a stream remembers", || watch.begun("a"));
@@ -100,18 +88,18 @@ fn the_configuration_is_read_again_while_streams_go_on() {
     assert!(watch.get("/healthz").is_some() && watch.get("/readyz").is_some());
 
     write(&path, port, &[("a", "first"), ("c", "second")]);
-    watch.signal(libc::SIGHUP);
+    watch.child.signal(libc::SIGHUP);
     watch.wait_for(&["a", "c"]);
     assert_eq!(watch.begun("a"), Some(begun), "a went on: it remembers what was before");
 
     // A mistake changes nothing.
     std::fs::write(&path, "[streams.a]\nurll = \"test\"\n").unwrap();
-    watch.signal(libc::SIGHUP);
+    watch.child.signal(libc::SIGHUP);
     std::thread::sleep(Duration::from_secs(1));
     watch.wait_for(&["a", "c"]);
 
     let asked = Instant::now();
-    watch.signal(libc::SIGTERM);
+    watch.child.signal(libc::SIGTERM);
     let code = watch.child.wait().unwrap().code();
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     let mut said = String::new();
@@ -146,7 +134,7 @@ fn a_model_that_hangs_holds_up_nothing_else() {
         std::fs::write(&path, text).unwrap();
     };
     config("[streams.b]\nurl = \"test\"\nmodel = \"slow\"\n");
-    let child = gradcast().arg("watch").arg(&path).spawn().unwrap();
+    let child = Running(gradcast().arg("watch").arg(&path).spawn().unwrap());
     let mut watch = Watch { child, base: format!("http://127.0.0.1:{port}") };
     watch.wait_for(&["a"]);
     assert!(watch.ask("GET", "/readyz").1.contains("b: it did not start"));
@@ -163,7 +151,7 @@ fn a_model_that_hangs_holds_up_nothing_else() {
     assert!(answers.iter().any(|(_, said)| said.contains("b is still being started")), "{answers:?}");
 
     config("[streams.c]\nurl = \"test\"\nmodel = \"other\"\n[streams.d]\nurl = \"test\"\nmodel = \"fast\"\n");
-    watch.signal(libc::SIGHUP);
+    watch.child.signal(libc::SIGHUP);
     watch.wait_for(&["a", "d"]);
     let (code, said) = watch.ask("GET", "/readyz");
     assert!(code == 503 && said.contains("c: it is being started"), "{code} {said}");
@@ -173,7 +161,7 @@ fn a_model_that_hangs_holds_up_nothing_else() {
 
     let file = std::fs::read_dir(folder.path().join("records")).unwrap().next().unwrap().unwrap().path();
     let asked = Instant::now();
-    watch.signal(libc::SIGTERM);
+    watch.child.signal(libc::SIGTERM);
     let code = watch.child.wait().unwrap().code();
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     assert_eq!(code, Some(130));
@@ -207,11 +195,11 @@ fn the_environments_token_is_that_of_a_console_without_one() {
 
     let mut command = gradcast();
     command.arg("watch").arg(&path).env("GRADCAST_TOKEN", "correct horse").stderr(Stdio::piped());
-    let mut watch = Watch { child: command.spawn().unwrap(), base: format!("http://127.0.0.1:{port}") };
+    let mut watch = Watch { child: Running(command.spawn().unwrap()), base: format!("http://127.0.0.1:{port}") };
     soon("the console", || watch.get("/healthz"));
     assert_eq!(watch.ask("GET", "/api/streams").0, 401);
     assert_eq!(watch.ask("GET", "/api/streams?token=correct%20horse").0, 200);
-    watch.signal(libc::SIGTERM);
+    watch.child.signal(libc::SIGTERM);
     watch.child.wait().unwrap();
     let mut said = String::new();
     watch.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -252,7 +240,7 @@ fn an_end_does_not_wait_for_a_model_that_starts() {
                   [streams.a]\nurl = \"test\"\nmodel = \"fast\"\nrecord = { dir = \"records\" }\n\
                   [streams.b]\nurl = \"test\"\nmodel = \"slow\"\n";
     std::fs::write(&path, config).unwrap();
-    let child = gradcast().arg("watch").arg(&path).spawn().unwrap();
+    let child = Running(gradcast().arg("watch").arg(&path).spawn().unwrap());
     let mut watch = Watch { child, base: String::new() };
     let recorded = || std::fs::read_dir(folder.path().join("records")).ok()?.next()?.ok();
     let until = Instant::now() + Duration::from_secs(30);
@@ -265,7 +253,7 @@ fn an_end_does_not_wait_for_a_model_that_starts() {
     };
     std::thread::sleep(Duration::from_secs(2));
     let asked = Instant::now();
-    watch.signal(libc::SIGTERM);
+    watch.child.signal(libc::SIGTERM);
     let code = watch.child.wait().unwrap().code();
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(code, Some(130));
@@ -308,13 +296,13 @@ fn a_log_that_cannot_be_written_ends_nothing() {
     write(&path, port, &[("a", "first")]);
     // As a disk that recordings have filled.
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let child = gradcast().arg("watch").arg(&path).stderr(Stdio::from(full)).spawn().unwrap();
+    let child = Running(gradcast().arg("watch").arg(&path).stderr(Stdio::from(full)).spawn().unwrap());
     let mut watch = Watch { child, base: format!("http://127.0.0.1:{port}") };
     watch.wait_for(&["a"]);
     std::fs::write(&path, "[streams.a]\nurll = \"test\"\n").unwrap();
-    watch.signal(libc::SIGHUP);
+    watch.child.signal(libc::SIGHUP);
     std::thread::sleep(Duration::from_secs(1));
     watch.wait_for(&["a"]);
-    watch.signal(libc::SIGTERM);
+    watch.child.signal(libc::SIGTERM);
     assert_eq!(watch.child.wait().unwrap().code(), Some(130));
 }

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::cli::{events, gradcast, mobilenet};
+use common::cli::{Running, events, gradcast, mobilenet};
 use rtsp::Rtsp;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn a_watched_slideshow_is_named_within_a_second_of_each_change() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("events.jsonl");
     let server = Rtsp::serve(&material.join("videos/slideshow_free_14.mp4"));
-    let mut child = gradcast()
+    let child = gradcast()
         .args(["watch", &server.url(), "--device", "cpu"])
         .args(mobilenet(&material))
         .arg("--events")
@@ -27,6 +27,7 @@ fn a_watched_slideshow_is_named_within_a_second_of_each_change() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let watch = Running(child);
     let pts = |event: &Value| event["pts_ns"].as_u64().unwrap() as f64 / 1e9;
     // A client begins at the first frame of the clip, whose photos last a second each.
     let lasts = || {
@@ -40,9 +41,8 @@ fn a_watched_slideshow_is_named_within_a_second_of_each_change() {
         assert!(Instant::now() < until, "events of {:.1} s", lasts());
         thread::sleep(Duration::from_millis(500));
     }
-    // SAFETY: a signal to a child of ours that has not been waited for.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    watch.signal(libc::SIGTERM);
+    assert_eq!(watch.said().0, 130);
 
     let events = events(&log);
     let class = |event: &Value| event["predictions"][0]["class"].as_u64();
