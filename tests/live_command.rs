@@ -208,3 +208,26 @@ fn a_display_that_goes_away_ends_the_window_and_nothing_else() {
     let frames = common::ffprobe::frames(&file, 0).len();
     assert!(frames > 50, "{frames} frames were recorded");
 }
+
+#[test]
+fn a_film_that_breaks_off_ends_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = folder.path().join("breaking.toml");
+    let launch = "filesrc name=input ! decodebin name=decode ! identity error-after=30";
+    std::fs::write(&pipeline, format!("[live.source]\nfile = \"{launch}\"\n")).unwrap();
+    let film = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/shapes.mp4");
+    for command in [&["live", "--no-window"][..], &["watch"]] {
+        let log = folder.path().join(command[0]);
+        let mut program = gradcast();
+        program
+            .args(command)
+            .arg(&film)
+            .args(["--device", "cpu", "--pipeline"])
+            .arg(&pipeline)
+            .arg("--events")
+            .arg(&log);
+        let (code, said) = Running(program.stderr(Stdio::piped()).spawn().unwrap()).said();
+        assert!(code == 1 && said.contains("shapes.mp4 breaks off"), "{command:?}: {code} {said}");
+        assert!((20..=30).contains(&events(&log).len()), "each picture once");
+    }
+}

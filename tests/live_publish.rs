@@ -1,5 +1,6 @@
 //! One encoder, and an RTSP server that any player can read at any time.
 
+mod common;
 mod live_support;
 #[path = "common/rtsp.rs"]
 mod rtsp;
@@ -7,6 +8,7 @@ mod rtsp;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use common::cli::{Running, gradcast};
 use gradcast::video::live::{Broadcast, EncoderOptions, LiveEncoder, OutputHealth, PushOptions, Pusher, RtspServer};
 use gradcast::video::{Description, ErrorKind};
 use gstreamer_rtsp_server as gst_rtsp_server;
@@ -270,21 +272,15 @@ fn times_on_the_wire_rise_with_the_clock_while_the_camera_is_away() {
     let folder = tempfile::tempdir().unwrap();
     let mut camera = Rtsp::serve(&clip(folder.path(), "a.mkv", (320, 180), 25, H264));
     let url = format!("rtsp://127.0.0.1:{}/cam", free_port());
-    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_gradcast"))
-        .args(["live", &camera.url(), "--no-window", "--publish", &url])
-        .stdin(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let program = gradcast().args(["live", &camera.url(), "--no-window", "--publish", &url]).spawn().unwrap();
+    let _program = Running(program);
     wait_for("the published stream", SOON, || ffprobe(&url, "tcp", 1).0);
     let wire = std::thread::spawn(move || Wire::play(&url, None).pictures(Duration::from_secs(9)));
     std::thread::sleep(Duration::from_secs(2));
     camera.kill();
     std::thread::sleep(Duration::from_secs(3));
     camera.restart();
-    let wire = wire.join();
-    let _ = program.kill();
-    let _ = program.wait();
-    let wire = wire.unwrap();
+    let wire = wire.join().unwrap();
     // How late each picture comes behind its own time, beside the first.
     let late = |(ticks, at): &(u64, Instant)| (*at - wire[0].1).as_secs_f64() - *ticks as f64 / 90_000.0;
     let (least, most) =

@@ -7,7 +7,7 @@ mod rtsp;
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gradcast::monitor::config::Config;
@@ -18,6 +18,8 @@ use gradcast::video::{Description, Frame, FrameFormat};
 use rtsp::{free_port, within};
 
 const SOON: Duration = Duration::from_secs(20);
+/// Held by tests that start encoders over and over, or count the threads that do.
+static STARTS: Mutex<()> = Mutex::new(());
 /// Frames after which the output panics.
 const FUSE: usize = 15;
 
@@ -164,6 +166,7 @@ fn encoded_by(launch: &str, folder: &Path) -> Arc<Monitor> {
 
 #[test]
 fn an_encoder_that_fails_is_started_again() {
+    let _alone = STARTS.lock();
     let folder = tempfile::tempdir().unwrap();
     let launch = "videoconvert ! video/x-raw,format=I420 ! identity error-after=20 ! x264enc name=encoder tune=zerolatency \
                   speed-preset=ultrafast key-int-max={gop} ! video/x-h264,profile=constrained-baseline";
@@ -192,6 +195,7 @@ fn an_encoder_that_fails_is_started_again() {
 /// A pipe that nobody reads stands for a device that hangs when it is opened.
 #[test]
 fn an_encoder_that_hangs_at_its_start_holds_up_no_picture() {
+    let _alone = STARTS.lock();
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("device");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

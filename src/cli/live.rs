@@ -118,11 +118,12 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
         // One that failed is another when it was started again.
         stream = monitor.stream(&args.name).unwrap_or(stream);
     }
-    let status = stream.status();
     let missing = monitor.missing().remove(&args.name).map(|missing| missing.why);
     let lost = lost.map(|why| format!("the window cannot show pictures any more: {why}"));
     drop(console);
     let whole = monitor.stop();
+    // Only now is it known how the stream ended.
+    let status = stream.status();
     tell!(
         "frames:  {} in, {} shown, {} explained, {} dropped; the connection was lost {} times",
         status.frames_in,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use gradcast::monitor::config::{Config, LogFormat, example};
 use gradcast::monitor::{Monitor, systemd};
+use gradcast::stream::live::State;
 
 use super::console::{self, Board, Configuration};
 use super::failure::{Code, Failure};
@@ -98,7 +99,12 @@ pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches
     }
     systemd::stopping();
     drop(console);
-    let code = interrupt.load(SeqCst).then_some(Code::Interrupted);
+    // Each of those that came to an end has been told in the log.
+    let failed = monitor.streams().iter().any(|stream| stream.status().state == State::Failed);
+    let code = match interrupt.load(SeqCst) {
+        true => Some(Code::Interrupted),
+        false => failed.then_some(Code::Running),
+    };
     if !monitor.stop() {
         interrupt::leave(code);
     }

@@ -124,7 +124,7 @@ const NUMBERS: [NumberRow; 11] = {
         (
             Number::Takers,
             "gradcast_packet_takers",
-            "Who takes encoded pictures now: recording, pushes, published streams with clients, browsers over WebRTC",
+            "Who takes encoded pictures now: recording, pushes, clients of published streams, browsers over WebRTC",
             None,
             Gauge,
         ),

@@ -17,7 +17,7 @@ use super::metrics::{EngineNumbers, Metrics, Number, Tally};
 use super::station::{OpenExtra, StartError, Station, Workshop, Written};
 use crate::classifier::Classifier;
 use crate::stream::StreamError;
-use crate::stream::live::{LiveHandle, Meters, ModelError, Models, State};
+use crate::stream::live::{HUNG, LiveHandle, Meters, ModelError, Models, State};
 use crate::sync::lock;
 use crate::video::live::SourceCounters;
 
@@ -116,8 +116,6 @@ const FIRST_STARTS: Duration = Duration::from_secs(30);
 const NEW_STARTS: Duration = Duration::from_secs(8);
 /// How often it is looked whether what is waited for is there.
 const LOOK: Duration = Duration::from_millis(10);
-/// A loop that has not turned for so long hangs.
-const HUNG: Duration = Duration::from_secs(10);
 /// A stream that ran so long has recovered.
 const RECOVERED: Duration = Duration::from_secs(60);
 
@@ -159,7 +157,7 @@ impl Monitor {
             }
         }
         let begun = Instant::now();
-        while self.is_under_way(&names) && (begun.elapsed() < FIRST_STARTS || self.streams().is_empty()) {
+        while self.is_under_way(&names) && (begun.elapsed() < FIRST_STARTS || !self.has_settled()) {
             thread::sleep(LOOK);
         }
         let mut inner = lock(&self.inner);
@@ -184,7 +182,6 @@ impl Monitor {
     fn admit(&self, inner: &mut Inner, name: &str) {
         let Some(config) = inner.config.streams.get(name) else { return };
         let (meters, counted) = (Meters::default(), Arc::default());
-        down(&meters);
         self.export(name, &meters, &counted);
         let now = Instant::now();
         let post = Post {
@@ -217,13 +214,25 @@ impl Monitor {
             let started = or_died(|| {
                 stream.look_again();
                 let models = model.get(&entry)?;
-                Station::start(&own_name, &stream, &models, meters, &monitor.workshop, extra)
+                // What takes long comes first: it may have been changed or removed meanwhile, and another is started.
+                let _running = models.get(None)?;
+                match monitor.is_wanted(&own_name, number) {
+                    true => Station::start(&own_name, &stream, &models, meters, &monitor.workshop, extra).map(Some),
+                    false => Ok(None),
+                }
             });
-            monitor.settle(&own_name, number, (&stream, &model), started);
+            if let Some(started) = started.transpose() {
+                monitor.settle(&own_name, number, (&stream, &model), started);
+            }
         };
         if let Err(e) = beside(&self.starts, name, work) {
             drop(post.miss(no_thread(&e).into()));
         }
+    }
+
+    /// Whether the start with this number is still to come about.
+    fn is_wanted(&self, name: &str, number: u64) -> bool {
+        lock(&self.inner).posts.get(name).is_some_and(|post| post.is_busy(number))
     }
 
     /// A stream has started, or it has not.
@@ -427,7 +436,8 @@ impl Monitor {
                 wanted.push(name.clone());
             }
             for (name, post) in &mut inner.posts {
-                if post.why.is_some() && matches!(post.phase, Phase::Waiting(_)) {
+                let missing = post.why.is_some() && matches!(post.phase, Phase::Waiting(_));
+                if missing || post.has_failed() {
                     post.phase = Phase::Busy(0);
                     wanted.push(name.clone());
                 }
@@ -445,6 +455,11 @@ impl Monitor {
             thread::sleep(LOOK);
         }
         changes
+    }
+
+    /// Whether any stream has started, or has been seen not to.
+    fn has_settled(&self) -> bool {
+        lock(&self.inner).posts.values().any(|post| post.handle.is_some() || post.why.is_some())
     }
 
     /// Whether any of these streams is being started or ended.
@@ -552,6 +567,12 @@ impl Inner {
 }
 
 impl Post {
+    /// It came to an end that another attempt, by itself, would come to as well.
+    fn has_failed(&self) -> bool {
+        let failed = |handle: &LiveHandle| handle.status().state == State::Failed;
+        matches!(self.phase, Phase::Over) && self.handle.as_ref().is_some_and(failed)
+    }
+
     fn is_busy(&self, number: u64) -> bool {
         matches!(self.phase, Phase::Busy(busy) if busy == number)
     }
@@ -559,7 +580,7 @@ impl Post {
     /// It did not start: it counts as one that is down. What ran before is to be dropped where nobody waits.
     #[must_use]
     fn miss(&mut self, why: StartError) -> Option<LiveHandle> {
-        down(&self.meters);
+        self.meters.rest();
         self.phase = Phase::Waiting(Instant::now() + LONGEST_PAUSE);
         if self.why.replace(why).is_none() {
             self.since = Instant::now();
@@ -602,12 +623,6 @@ impl Model {
         let loaded = Loaded { models, files: entry.files };
         Ok(Arc::clone(&self.loaded.get_or_init(|| loaded).models))
     }
-}
-
-/// As the gauges of a stream say that does not run.
-fn down(meters: &Meters) {
-    meters.up.set(0);
-    meters.quiet.set(-1);
 }
 
 /// Runs what may take long in a thread, which `under_way` counts.

@@ -238,11 +238,6 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether a stream is new or another.
-    pub fn touches(&self, name: &str) -> bool {
-        self.added.iter().chain(&self.changed).any(|touched| touched == name)
-    }
-
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

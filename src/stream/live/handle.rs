@@ -83,7 +83,7 @@ pub struct Moment {
 /// Pictures flow while the next comes within three of its gaps: within these bounds.
 const FLOWS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 /// A loop that has not turned for so long hangs.
-const HUNG: Duration = Duration::from_secs(10);
+pub const HUNG: Duration = Duration::from_secs(10);
 /// How long a snapshot waits for a picture.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Moments that are kept: one a second, ten minutes.

@@ -80,7 +80,7 @@ impl Default for Meters {
 
 impl Meters {
     /// What tells how a stream is, where none runs. What counts goes on when it starts again.
-    pub(super) fn rest(&self) {
+    pub(crate) fn rest(&self) {
         self.up.set(0);
         self.quiet.set(-1);
         self.under_way.set(0);

@@ -16,7 +16,7 @@ mod newest;
 mod run;
 
 pub use controls::{Control, HELP, KeyAction, Wishes, key};
-pub use handle::{LiveHandle, Moment, State, Status};
+pub use handle::{HUNG, LiveHandle, Moment, State, Status};
 pub use meters::Meters;
 pub use models::{ModelError, Models, Running};
 pub use run::{Live, LiveSettings, OpenOutputs, Output, Pace};

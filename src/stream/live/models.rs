@@ -87,10 +87,17 @@ impl Models {
     /// # Errors
     /// Where the layer cannot be explained or the device does not start.
     pub fn get(&self, layer: Option<&str>) -> Result<Arc<Running>, ModelError> {
-        let _one_at_a_time = lock(&self.starting);
         let key = layer.map(str::to_owned);
-        let there = lock(&self.running).get(&key).and_then(Weak::upgrade);
-        if let Some(there) = there.filter(|there| there.engine.is_whole()) {
+        let there = || {
+            let running = lock(&self.running).get(&key).and_then(Weak::upgrade);
+            running.filter(|there| there.engine.is_whole())
+        };
+        // What runs is had at once, also while another layer takes long to start.
+        if let Some(there) = there() {
+            return Ok(there);
+        }
+        let _one_at_a_time = lock(&self.starting);
+        if let Some(there) = there() {
             return Ok(there);
         }
         let prepared = self.classifier.clone().with_layer(layer).prepare()?;

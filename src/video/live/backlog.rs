@@ -23,6 +23,12 @@ const PATIENCE: i64 = SECOND;
 /// What waited is gone long before this: pictures that are late even then are so by another clock.
 const DRAINED: i64 = 2 * SECOND;
 
+/// So long at most it is waited for a whole picture: a stream that is refreshed in strips never has another.
+const LONGEST: i64 = 10 * SECOND;
+
+/// How fresh pictures can be is known from so long, once and before: clocks drift, by 0.1 s in this time at worst.
+const KNOWN: i64 = 600 * SECOND;
+
 /// A step back of time by more than the order of pictures explains.
 const STEP_BACK: i64 = SECOND;
 
@@ -83,8 +89,10 @@ impl Backlog {
 /// How late pictures are. All times in nanoseconds.
 #[derive(Debug, Default)]
 struct Lateness {
-    /// The least that a picture's arrival was behind its own time.
+    /// The least that a picture's arrival was behind its own time: lately, and before that; and when lately began.
     least: Option<i64>,
+    before: Option<i64>,
+    since: i64,
     last: Option<i64>,
     late_since: Option<i64>,
     skipping_since: Option<i64>,
@@ -106,11 +114,14 @@ impl Lateness {
         };
         let delay = now.saturating_sub(own);
         if self.last.replace(own).is_some_and(|last| own < last.saturating_sub(STEP_BACK)) {
-            self.least = None;
+            (self.least, self.before) = (None, None);
+        }
+        if now.saturating_sub(self.since) > KNOWN {
+            (self.before, self.least, self.since) = (self.least, None, now);
         }
         let least = self.least.map_or(delay, |least| least.min(delay));
         self.least = Some(least);
-        let late = delay.saturating_sub(least);
+        let late = delay.saturating_sub(self.before.map_or(least, |before| before.min(least)));
         let Some(since) = self.skipping_since else {
             self.late_since = (late > LATE).then(|| self.late_since.unwrap_or(now));
             if self.late_since.is_none_or(|since| now.saturating_sub(since) <= PATIENCE) {
@@ -120,11 +131,11 @@ impl Lateness {
             return Verdict::Skip;
         };
         if late > CAUGHT_UP && now.saturating_sub(since) > DRAINED {
-            self.least = Some(delay);
+            (self.least, self.before) = (Some(delay), None);
         } else if late > CAUGHT_UP {
             return Verdict::Skip;
         }
-        if !whole {
+        if !whole && now.saturating_sub(since) < LONGEST {
             return Verdict::Skip;
         }
         self.skipping_since = None;
@@ -173,6 +184,22 @@ mod tests {
         let back = |t: i64| t + (3000 - (t - 20_000) / 2).clamp(0, 3000);
         let (decoded, _) = watched(60, 10, 25, back);
         assert!(decoded > 1300, "{decoded}");
+    }
+
+    #[test]
+    fn a_stream_without_another_whole_picture_goes_on_all_the_same() {
+        let (decoded, oldest) = watched(120, 50, i64::MAX, |t| t);
+        assert!(decoded > 700 && oldest <= 2500, "{decoded}, {oldest} ms");
+    }
+
+    #[test]
+    fn a_clock_that_drifts_is_not_late() {
+        // 100 millionths, for a day.
+        let mut lateness = Lateness::default();
+        for n in 0..24 * 3600 {
+            let (own, now) = (n * SECOND - n * SECOND / 10_000, n * SECOND);
+            assert_eq!(lateness.judge(Some(own), now, n % 10 == 0), Verdict::Pass, "after {n} s");
+        }
     }
 
     /// Five seconds of a network that holds everything up.

@@ -26,8 +26,9 @@ const MOST_OPEN: usize = 16;
 #[derive(Debug)]
 pub(super) struct Closed {
     pub failure: Failure,
-    /// The host is there: it refused, or accepted and then said nothing.
-    pub alive: bool,
+    /// Whether the host is there: it refused, or accepted and then said nothing. `None`: nothing was learned of it, its name
+    /// is not known now.
+    pub alive: Option<bool>,
 }
 
 /// Somebody answers.
@@ -79,8 +80,11 @@ pub(super) fn knock(url: &Url, patience: Duration, is_stopped: impl Fn() -> bool
             open.remove(1);
         }
         // What the first connection was told counts for all.
-        if let (true, false, Some(e)) = (open.is_empty(), accepted, error.take()) {
-            let alive = e.kind() == ErrorKind::ConnectionRefused;
+        if open.is_empty()
+            && !accepted
+            && let Some(e) = error.take()
+        {
+            let alive = Some(e.kind() == ErrorKind::ConnectionRefused);
             return Err(Closed { failure: Failure::new(reason::of_system(&e), format!("{host}:{port}: {e}")), alive });
         }
         thread::sleep(LOOK);
@@ -89,7 +93,7 @@ pub(super) fn knock(url: &Url, patience: Duration, is_stopped: impl Fn() -> bool
         true => "connections are accepted, and nothing is answered".to_owned(),
         false => format!("{host}:{port}: no answer to a connection"),
     };
-    Err(Closed { failure: Failure::new(Reason::Timeout, said), alive: accepted })
+    Err(Closed { failure: Failure::new(Reason::Timeout, said), alive: Some(accepted) })
 }
 
 /// A connection that is under way.
@@ -149,7 +153,7 @@ fn question(url: &Url) -> String {
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Closed> {
-    let unknown = |said| Closed { failure: Failure::new(Reason::Network, said), alive: false };
+    let unknown = |said| Closed { failure: Failure::new(Reason::Network, said), alive: None };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let found = (bare, port).to_socket_addrs().map_err(|_| unknown(format!("the name {host} cannot be resolved")))?;
     let places: Vec<_> = found.take(MOST_ADDRESSES).collect();
@@ -190,14 +194,14 @@ mod tests {
         knock(&url, Duration::from_secs(8), || false).unwrap();
         serving.join().unwrap();
         let closed = knock(&url, Duration::from_secs(8), || false).unwrap_err();
-        assert!(closed.alive && closed.failure.reason == Reason::Refused, "{closed:?}");
+        assert!(closed.alive == Some(true) && closed.failure.reason == Reason::Refused, "{closed:?}");
     }
 
     #[test]
     fn silence_is_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let closed = knock(&url(&listener), Duration::from_millis(300), || false).unwrap_err();
-        assert!(closed.alive && closed.failure.reason == Reason::Timeout, "{closed:?}");
+        assert!(closed.alive == Some(true) && closed.failure.reason == Reason::Timeout, "{closed:?}");
         // A full queue of connections: what comes now is dropped as by a host that is off.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -208,7 +212,7 @@ mod tests {
         thread::sleep(Duration::from_millis(50));
         let begun = Instant::now();
         let closed = knock(&url(&listener), Duration::from_secs(8), || false).unwrap_err();
-        assert!(!closed.alive && closed.failure.reason == Reason::Timeout, "{closed:?}");
+        assert!(closed.alive == Some(false) && closed.failure.reason == Reason::Timeout, "{closed:?}");
         assert!(begun.elapsed() < 2 * REACH, "{:?}", begun.elapsed());
     }
 }

@@ -68,10 +68,14 @@ impl Pulse {
     }
 
     fn judge(&mut self, result: Result<Answer, Closed>) -> Option<Failure> {
+        // A name server that is away says nothing of the camera.
+        if result.as_ref().is_err_and(|closed| closed.alive.is_none()) {
+            return None;
+        }
         let answers = result.is_ok();
         let changed = self.answered.replace(answers).is_some_and(|before| before != answers);
         match result {
-            Err(closed) => (changed || !closed.alive).then_some(closed.failure),
+            Err(closed) => (changed || closed.alive == Some(false)).then_some(closed.failure),
             Ok(answer) => (changed || answer == Answer::Later)
                 .then(|| Failure::new(Reason::Stall, "it was away meanwhile, and knows nothing of it")),
         }
@@ -97,7 +101,7 @@ mod tests {
     #[test]
     fn what_changes_while_a_camera_is_silent_ends_the_connection() {
         let closed = |alive, reason| Err(Closed { failure: Failure::new(reason, "x"), alive });
-        let refused = || closed(true, Reason::Refused);
+        let refused = || closed(Some(true), Reason::Refused);
         let reasons = |results: Vec<Result<Answer, Closed>>| -> Vec<Option<Reason>> {
             let mut pulse = Pulse::new(&Url::parse("rtsp://h/x").unwrap());
             results.into_iter().map(|result| pulse.judge(result).map(|failure| failure.reason)).collect()
@@ -106,7 +110,8 @@ mod tests {
         assert_eq!(reasons(vec![there(), there(), refused()]), [None, None, Some(Reason::Refused)]);
         // No room for a second connection, for hours; then it was switched off and on.
         assert_eq!(reasons(vec![refused(), refused(), there()]), [None, None, Some(Reason::Stall)]);
+        assert_eq!(reasons(vec![there(), closed(None, Reason::Network), there()]), [None; 3]);
         assert_eq!(reasons(vec![Ok(Answer::Later)]), [Some(Reason::Stall)]);
-        assert_eq!(reasons(vec![closed(false, Reason::Timeout)]), [Some(Reason::Timeout)]);
+        assert_eq!(reasons(vec![closed(Some(false), Reason::Timeout)]), [Some(Reason::Timeout)]);
     }
 }

@@ -433,6 +433,9 @@ impl Supervisor {
     fn run(mut self) {
         let mut random = fastrand::Rng::new();
         loop {
+            if !self.has_room_for_another() {
+                return;
+            }
             let options = Arc::clone(&self.shared.state().options);
             let begun = Instant::now();
             let pause = match self.connect(&options) {
@@ -478,9 +481,6 @@ impl Supervisor {
 
     /// One connection, from its beginning to its end.
     fn connect(&mut self, options: &Arc<LiveOptions>) -> End {
-        if !self.has_room_for_another() {
-            return End::Stopped;
-        }
         let format = self.shared.state().format.clone();
         let begun = Connection::begin(&self.address, options, format.as_deref(), &self.shared.tally);
         let mut connection = match begun {
@@ -507,7 +507,8 @@ impl Supervisor {
             }
             if begun.elapsed() > CLOSING_LONG && !std::mem::replace(&mut told, true) {
                 let said = format!(
-                    "{MOST_CLOSING} connections that were given up do not end, and no other is begun before one does:                      a driver or a server holds them; should it last, start gradcast again"
+                    "{MOST_CLOSING} connections that were given up do not end, and no other is begun before one does: \
+                     a driver or a server holds them; should it last, start gradcast again"
                 );
                 let reason = if self.address.kind() == Kind::Camera { Reason::Device } else { Reason::Network };
                 self.fail(&Failure::new(reason, said));
@@ -521,6 +522,8 @@ impl Supervisor {
     fn follow(&mut self, connection: &mut Connection, options: &LiveOptions) -> End {
         let begun = Instant::now();
         let (mut last, mut ahead): (Option<Instant>, _) = (None, Duration::ZERO);
+        let skipped = Arc::clone(&self.shared.tally.skipped);
+        let mut left_out = skipped.load(Ordering::Relaxed);
         let mut pulse = match self.address.place() {
             Place::Url(_, url) if options.silence.is_none() => Some(Pulse::new(url)),
             _ => None,
@@ -558,6 +561,11 @@ impl Supervisor {
                     self.hand_on(frame, options);
                 }
                 Event::Nothing => {
+                    // What is left out in front of the decoder has come all the same.
+                    let before = std::mem::replace(&mut left_out, skipped.load(Ordering::Relaxed));
+                    if last.is_some() && left_out > before {
+                        last = Some(Instant::now());
+                    }
                     if let Some(failure) = silent(self.address.kind(), options, begun, last, connection.is_playing()) {
                         return End::Failed(failure);
                     }
