@@ -68,7 +68,9 @@ pub fn run(_: &Args) -> Result<ExitCode, Failure> {
         }
     }
     if works {
-        println!("\n`gradcast annotate` can do its job on this machine.");
+        println!(
+            "\n`gradcast annotate` can do its job on this machine; so can `live` and `watch`, but for what is missing above."
+        );
         Ok(ExitCode::SUCCESS)
     } else {
         println!("\n`gradcast annotate` cannot do its job here until what is marked !! is cured.");

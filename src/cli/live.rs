@@ -83,6 +83,11 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
     let Some(mut stream) = monitor.stream(&args.name) else { return Ok(ExitCode::SUCCESS) };
     tell_start(&stream);
     config.streams.values().for_each(tell_outputs);
+    if !windowed && config.http.is_none() && config.streams.values().all(StreamConfig::is_for_nobody) {
+        tell!(
+            "note:    nothing shows or keeps these pictures: add --http 127.0.0.1:8080, --publish, --push, --record or --events"
+        );
+    }
     let console = console::serve(bound, &config, &Board::new(&monitor, None))?;
     if let Some((_, address)) = &console {
         tell!("console: {address}");
@@ -124,15 +129,8 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
     let whole = monitor.stop();
     // Only now is it known how the stream ended.
     let status = stream.status();
-    tell!(
-        "frames:  {} in, {} shown, {} explained, {} dropped; the connection was lost {} times",
-        status.frames_in,
-        status.frames_out,
-        status.explained,
-        status.dropped,
-        status.reconnects
-    );
-    let code = match failure(status, lost.or(missing)) {
+    tell_frames(&status);
+    let code = match failure(status, lost.or(missing).or(stream.loss())) {
         Some(failure) if whole => return Err(failure),
         Some(failure) => {
             failure.report(false);
@@ -147,14 +145,23 @@ pub fn run(args: &Args, given: Option<&ArgMatches>) -> Result<ExitCode, Failure>
 }
 
 /// Why the stream did not come to a good end.
-fn failure(status: Status, missing: Option<String>) -> Option<Failure> {
+fn failure(status: Status, lost: Option<String>) -> Option<Failure> {
     let failed = |why: String, hint| Some(Failure::new(Code::Running, anyhow::Error::msg(why), hint));
-    match (status.trouble, missing, status.state) {
-        (Some(trouble), ..) => failed(trouble, "what was written until then is whole; the log above says more"),
-        (None, Some(why), _) => failed(why, "what was written until then is whole; the log above says more"),
-        (None, None, State::Failed) => failed(status.reason.unwrap_or_default(), "run again with --verbose"),
+    match (lost, status.state) {
+        (Some(why), _) => failed(why, "what was written until then is whole; the log above says more"),
+        (None, State::Failed) => failed(status.reason.unwrap_or_default(), "run again with --verbose"),
         _ => None,
     }
+}
+
+/// What became of the frames.
+fn tell_frames(status: &Status) {
+    let counts = [
+        (status.dropped, "dropped, by who shows or encodes them"),
+        (status.reconnects, "times the connection was lost and made anew"),
+    ];
+    let more: String = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("; {n} {what}")).collect();
+    tell!("frames:  {} in, {} explained{more}", status.frames_in, status.explained);
 }
 
 fn configure(args: &Args) -> Result<Config, Failure> {

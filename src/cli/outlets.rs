@@ -107,7 +107,7 @@ impl StreamArgs {
 
     /// Whether no picture would be seen without a window, and one is to be seen.
     pub fn wants_window(&self) -> bool {
-        self.outlets.is_empty() && self.source.realtime
+        self.outlets.is_empty() && self.outlets.events.is_none() && self.source.realtime
     }
 
     /// The first flag of these on a command line. `--pipeline` is none: it is of all streams.

@@ -78,6 +78,14 @@ pub fn run(args: &Args, log_format: Option<LogFormat>, given: Option<&ArgMatches
         let status = stream.status();
         tracing::info!("{} is {} with {} on {}", status.name, status.source, status.model, status.device);
     }
+    for (name, stream) in config.streams.iter().filter(|_| config.http.is_none()) {
+        if stream.is_for_nobody() {
+            tracing::warn!(
+                stream = name,
+                "nothing shows or keeps its pictures: give it an output, or serve the console"
+            );
+        }
+    }
     let board = Board::new(&monitor, configuration);
     let console = console::serve(bound, &config, &board)?;
     if let Some((_, address)) = &console {

@@ -151,7 +151,11 @@ impl Output for Encoded {
         {
             self.fail(e.to_string());
         }
-        self.failed.clone().or_else(|| self.pace.trouble())
+        self.failed.clone()
+    }
+
+    fn behind(&self) -> Option<String> {
+        self.pace.told()
     }
 
     fn finish(self: Box<Self>) {
@@ -186,8 +190,12 @@ impl Behind {
         }
     }
 
-    fn trouble(&self) -> Option<String> {
-        let said = "the encoder is behind and drops frames: choose a smaller --size or a lower --quality";
-        (self.share > Self::MUCH).then(|| said.to_owned())
+    fn told(&self) -> Option<String> {
+        (self.share > Self::MUCH).then(|| {
+            let percent = (100.0 * self.share).round();
+            format!(
+                "the encoder is behind and drops {percent} % of the frames: choose a smaller size or a lower quality"
+            )
+        })
     }
 }

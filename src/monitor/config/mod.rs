@@ -163,6 +163,11 @@ impl StreamConfig {
         *self != *other && beside(self) == beside(other) && Self { look: other.look, ..self.clone() } == *other
     }
 
+    /// Whether nothing is made of its pictures, but for what a console shows.
+    pub fn is_for_nobody(&self) -> bool {
+        !self.is_encoded() && self.events.is_none()
+    }
+
     /// Whether its pictures are encoded for more than browsers, which may come or not.
     pub fn is_encoded(&self) -> bool {
         !self.publish.is_empty() || !self.push.is_empty() || self.record.is_some()

@@ -205,8 +205,9 @@ const KEYS: [(&[&str], KeyAction); 18] = [
 ];
 
 /// The lines of help in the picture.
-pub const HELP: [&str; 3] = [
-    "class: n next, p previous, t top 1, k keep   layer: l, j, d default",
+pub const HELP: [&str; 4] = [
+    "class: n next, p previous, t top 1, k keep",
+    "layer: l next, j previous, d default",
     "heat: + - opacity, s style, c x colours, m scale, b label",
     "space pause, w snapshot, ? help, q quit",
 ];

@@ -100,6 +100,8 @@ pub(super) enum Part {
     Events,
     Model,
     Layer,
+    /// An output cannot keep up.
+    Pace,
 }
 
 /// What the loop tells.
@@ -377,6 +379,12 @@ impl LiveHandle {
     /// The newest picture as JPEG, encoded once however many ask, and only while somebody does.
     pub fn jpegs(&self) -> &Jpegs {
         &self.0.jpegs
+    }
+
+    /// Why something that is written or sent is not whole, where that is so now: a sink, the encoder, the events.
+    pub fn loss(&self) -> Option<String> {
+        let now = lock(&self.0.now);
+        [Part::Outlet, Part::Output, Part::Events].iter().find_map(|part| now.troubles.get(part).cloned())
     }
 
     /// A sink that takes the encoded pictures is in trouble, or no longer.

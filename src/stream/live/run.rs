@@ -66,6 +66,10 @@ pub trait Output: Send {
     fn trouble(&mut self) -> Option<String> {
         None
     }
+    /// Whether it drops more than somebody would miss because it cannot keep up, in words; nothing is broken.
+    fn behind(&self) -> Option<String> {
+        None
+    }
     /// Ends it properly, within two seconds.
     fn finish(self: Box<Self>);
 }
@@ -592,6 +596,7 @@ impl Loop {
         }
         let trouble = self.outputs.iter_mut().flatten().find_map(|output| output.trouble());
         self.trouble(Part::Output, trouble);
+        self.trouble(Part::Pace, self.outputs.iter().flatten().find_map(|output| output.behind()));
         self.trouble(Part::Events, self.events.as_ref().and_then(EventFeed::trouble));
         let health = self.source.health();
         let up = matches!(health, Health::Up { .. });

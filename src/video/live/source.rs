@@ -543,7 +543,7 @@ impl Supervisor {
                     }
                     last = Some(Instant::now());
                     if !std::mem::take(&mut self.told).is_empty() {
-                        tracing::info!(source = %self.address, "pictures come again");
+                        tracing::info!(source = %self.address, "pictures come{}", if self.seq == 0 { "" } else { " again" });
                     }
                     let frame = match self.take(&sample, connection) {
                         Ok(frame) => frame,

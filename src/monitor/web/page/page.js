@@ -123,7 +123,13 @@ class Picture {
     this.hangUp();
     const turn = this.turn;
     const mine = () => turn === this.turn;
-    if (!this.showsImage()) this.how = 'starting';
+    if (!this.showsImage()) {
+      this.how = 'starting';
+      // Until the video plays, what can be seen at once.
+      this.img.hidden = false;
+      this.img.onerror = () => { this.img.hidden = true; };
+      this.img.src = `/api/streams/${path(this.name)}/snapshot.jpg?${Date.now()}`;
+    }
     this.timer = setTimeout(() => { if (mine()) this.fallBack(); }, WEBRTC_WITHIN);
     try {
       const pc = this.pc = new RTCPeerConnection();
