@@ -234,6 +234,29 @@ fn a_client_that_stops_reading_holds_up_nobody() {
 }
 
 #[test]
+fn clients_that_hang_up_in_mid_stream_take_nothing_along() {
+    let live = Live::start(shapes(8), 25);
+    let mount = RtspServer::mount("rtsp://127.0.0.1:0/cam", &live.broadcast, &description()).unwrap();
+    wait_for("packets", SOON, || live.broadcast.flows(SOON));
+    // No farewell: the connection is closed while pictures are being sent.
+    let visit = |time| drop(Wire::play(mount.url(), None).pictures(time));
+    visit(Duration::from_millis(500));
+    let alone = || live.broadcast.subscribers() == 0;
+    wait_for("the first one's end", SOON, alone);
+    let before = held();
+    std::thread::scope(|scope| {
+        for seed in 0..3 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            scope.spawn(move || (0..25).for_each(|_| visit(Duration::from_millis(random.u64(0..400)))));
+        }
+    });
+    wait_for("the last one's end", SOON, alone);
+    println!("threads and files before {before:?}, after {:?}", held());
+    wait_for("threads and files to be given back", SOON, || held().0 <= before.0 && held().1 <= before.1);
+    assert!(Wire::play(mount.url(), None).pictures(Duration::from_secs(1)).len() > 10);
+}
+
+#[test]
 fn times_on_the_wire_are_those_of_the_pictures_also_with_another_encoder() {
     let frames = shapes(60);
     let broadcast = Broadcast::new();

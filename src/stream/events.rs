@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{LineWriter, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -174,12 +174,26 @@ impl EventLog {
 fn open(path: &Path) -> std::io::Result<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.map_or(Ok(()), std::fs::create_dir_all)?;
-    File::options().append(true).create(true).open(path)
+    // A pipe that nobody reads would hold up whoever opens it, for ever.
+    let file = File::options().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path);
+    file.map_err(|e| match e.raw_os_error() {
+        Some(libc::ENXIO) => std::io::Error::other("it is a pipe that nobody reads"),
+        _ => e,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let refused = EventLog::append(&path).err().unwrap();
+        assert!(refused.to_string().contains("nobody reads"), "{refused}");
+    }
 
     #[test]
     fn a_file_that_is_moved_away_is_begun_anew() {

@@ -52,6 +52,8 @@ struct Shared {
     seats: Seats,
     viewers: Viewers,
     webrtc: ViewerOptions,
+    /// Whether others than this machine may watch.
+    shared: bool,
 }
 
 impl App {
@@ -102,9 +104,11 @@ impl IntoResponse for Refused {
 type Answer = Result<Response, Refused>;
 
 pub(super) fn router(options: WebOptions, console: Arc<dyn Console>) -> Router {
+    let shared = options.token.is_some();
     let gate = Arc::new(Guard::new(options.token));
     let seats = Seats::new(options.viewers_per_stream, options.viewers);
-    let app = App(Arc::new(Shared { console, seats, viewers: Viewers::default(), webrtc: options.webrtc }));
+    let (viewers, webrtc) = (Viewers::default(), options.webrtc);
+    let app = App(Arc::new(Shared { console, seats, viewers, webrtc, shared }));
     let page = PAGE.into_iter().fold(Router::new(), |router, (path, kind, text)| {
         router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }))
     });
@@ -272,7 +276,8 @@ async fn watch(
     let seat = app.0.seats.take(&name).ok_or_else(full)?;
     let mut options = app.0.webrtc.clone();
     if options.addresses.is_empty() {
-        options.addresses = own_addresses(reached);
+        // Without a token it is for this machine alone.
+        options.addresses = if app.0.shared { own_addresses(reached) } else { vec![reached] };
     }
     let answered = aside(move || Viewer::answer(&broadcast, &offer, &options)).await?;
     let (viewer, answer) = answered.map_err(|e| {

@@ -69,6 +69,8 @@ const MOST_SESSIONS: u32 = 64;
 const SESSION_SECONDS: u32 = 30;
 /// How often such clients are looked for.
 const CLEANUP: Duration = Duration::from_secs(2);
+/// How often it is looked which clients have gone.
+const KEPT: Duration = Duration::from_secs(1);
 /// Without packets for so long, a stream is not offered: its client would hang.
 const SILENT: Duration = Duration::from_secs(5);
 /// How long the server waits for a stream's first packet; meanwhile it answers nobody.
@@ -243,17 +245,28 @@ impl Running {
             auth.set_supported_methods(BASIC_AND_DIGEST);
             rtsp.set_auth(Some(&auth));
         }
-        let mounts = Mounts::default();
-        attend(&rtsp, &mounts);
+        let (mounts, guests) = (Mounts::default(), Guests::default());
+        attend(&rtsp, &mounts, &guests);
         let listening = rtsp.create_source(gio::Cancellable::NONE).map_err(|e| not_started(place, neighbour, e))?;
         let port = u16::try_from(rtsp.bound_port()).unwrap_or(place.port);
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
         listening.attach(Some(&context));
-        let pool = rtsp.session_pool();
+        let (pool, sessions) = (rtsp.session_pool(), rtsp.session_pool());
         glib::timeout_source_new(CLEANUP, None, glib::Priority::DEFAULT, move || {
             if let Some(pool) = &pool {
                 pool.cleanup();
+            }
+            glib::ControlFlow::Continue
+        })
+        .attach(Some(&context));
+        // As late as what gst-rtsp-server puts off: all of that has been done since the time before.
+        glib::timeout_source_new(KEPT, None, glib::Priority::DEFAULT_IDLE, move || {
+            for guest in guests.gone() {
+                // Of one that hung up without a farewell, they would take places until they expire.
+                for session in &guest.sessions {
+                    let _ = sessions.as_ref().map(|sessions| sessions.remove(session));
+                }
             }
             glib::ControlFlow::Continue
         })
@@ -386,11 +399,52 @@ fn not_started(place: &Place, neighbour: Option<&SocketAddr>, e: glib::Error) ->
     VideoError::usage(format!("rtsp://{at} cannot be opened: {why}"), hint).because(e)
 }
 
+/// Every client, held for a while after everybody else has let go of it.
+///
+/// When sending to a client fails, gst-rtsp-server 1.22 has its main loop close it later and does not hold on to it meanwhile
+/// (`do_send_data` and `do_close` in rtsp-client.c). One that was gone by then took the whole program with it, or the lock that it
+/// found in what had been the client was never free again.
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<Vec<Guest>>>);
+
+struct Guest {
+    client: gst_rtsp_server::RTSPClient,
+    sessions: Vec<gst_rtsp_server::RTSPSession>,
+    /// Nobody else held it last time.
+    alone: bool,
+}
+
+impl Guests {
+    fn welcome(&self, client: &gst_rtsp_server::RTSPClient) {
+        lock(&self.0).push(Guest { client: client.clone(), sessions: Vec::new(), alone: false });
+    }
+
+    fn note(&self, client: &gst_rtsp_server::RTSPClient, session: &gst_rtsp_server::RTSPSession) {
+        if let Some(guest) = lock(&self.0).iter_mut().find(|guest| guest.client == *client) {
+            guest.sessions.push(session.clone());
+        }
+    }
+
+    /// Those that nobody else has held since the last time.
+    fn gone(&self) -> Vec<Guest> {
+        let left = |guest: &mut Guest| {
+            let alone = guest.client.ref_count() == 1;
+            std::mem::replace(&mut guest.alone, alone) && alone
+        };
+        lock(&self.0).extract_if(.., left).collect()
+    }
+}
+
 /// Sees to it that clients are served at once or told that they cannot be.
-fn attend(rtsp: &gst_rtsp_server::RTSPServer, mounts: &Mounts) {
-    let mounts = Arc::clone(mounts);
+fn attend(rtsp: &gst_rtsp_server::RTSPServer, mounts: &Mounts, guests: &Guests) {
+    let (mounts, guests) = (Arc::clone(mounts), guests.clone());
     rtsp.connect_client_connected(move |_, client| {
-        client.connect_new_session(|_, session| session.set_timeout(SESSION_SECONDS));
+        guests.welcome(client);
+        let known = guests.clone();
+        client.connect_new_session(move |client, session| {
+            session.set_timeout(SESSION_SECONDS);
+            known.note(client, session);
+        });
         let offered = Arc::clone(&mounts);
         client.connect_pre_describe_request(move |_, context| match stream_of(&offered, context) {
             Some(broadcast) if !broadcast.flows(SILENT) => gst_rtsp::RTSPStatusCode::ServiceUnavailable,

@@ -175,6 +175,13 @@ impl Connection {
             sender.set_property("do-nack", true);
         }
         let agent: gst::Object = self.peer.property("ice-agent");
+        // Nothing is asked of the routers around, nor offered to them.
+        if agent.has_property_with_type("agent", glib::Object::static_type()) {
+            let nice: Option<glib::Object> = agent.property("agent");
+            if let Some(nice) = nice.filter(|nice| nice.has_property("upnp")) {
+                nice.set_property("upnp", false);
+            }
+        }
         for address in &options.addresses {
             if !agent.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]) {
                 tracing::debug!(%address, "not usable for WebRTC");
