@@ -56,6 +56,17 @@ impl Watch {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+
+    /// Ends it: soon, and what was recorded plays.
+    fn ends_whole(&mut self, recorded: &Path, limit: Duration) {
+        let asked = Instant::now();
+        self.child.signal(libc::SIGTERM);
+        let code = self.child.wait().unwrap().code();
+        assert!(asked.elapsed() < limit, "{:?}", asked.elapsed());
+        assert_eq!(code, Some(130));
+        let frames = common::ffprobe::frames(recorded, 0).len();
+        assert!(frames > 20, "{frames} frames are in {}", recorded.display());
+    }
 }
 
 fn write(path: &Path, port: u16, streams: &[(&str, &str)]) {
@@ -160,13 +171,7 @@ fn a_model_that_hangs_holds_up_nothing_else() {
     assert_eq!(starting["state"], "starting");
 
     let file = std::fs::read_dir(folder.path().join("records")).unwrap().next().unwrap().unwrap().path();
-    let asked = Instant::now();
-    watch.child.signal(libc::SIGTERM);
-    let code = watch.child.wait().unwrap().code();
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
-    assert_eq!(code, Some(130));
-    let frames = common::ffprobe::frames(&file, 0).len();
-    assert!(frames > 20, "{frames} frames are in {}", file.display());
+    watch.ends_whole(&file, Duration::from_secs(4));
 }
 
 /// The same in a console that cannot be: nobody waits for the model to hear of it.
@@ -252,13 +257,7 @@ fn an_end_does_not_wait_for_a_model_that_starts() {
         }
     };
     std::thread::sleep(Duration::from_secs(2));
-    let asked = Instant::now();
-    watch.child.signal(libc::SIGTERM);
-    let code = watch.child.wait().unwrap().code();
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-    assert_eq!(code, Some(130));
-    let frames = common::ffprobe::frames(&file, 0).len();
-    assert!(frames > 20, "{frames} frames are in {}", file.display());
+    watch.ends_whole(&file, Duration::from_secs(5));
 }
 
 #[test]
